@@ -1,0 +1,126 @@
+"""Settings: the constants of `run_experiment.py`, the flags generated from them, and their checks."""
+import argparse
+import ast
+import io
+import tokenize
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from errors import UserError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting may be. parse: from the text of a flag, raises ValueError; allowed: in words, for the user."""
+
+    parse: Callable[[str], object]
+    kinds: tuple[type, ...]
+    is_allowed: Callable[[object], bool]
+    allowed: str
+    is_list: bool = False
+
+
+def _whole(least: int, unit: str, is_list: bool = False) -> Rule:
+    return Rule(int, (int,), lambda value: value >= least, f"a whole number of {unit}, {least} or more", is_list)
+
+
+def _text(allowed: str, may_be_empty: bool = False) -> Rule:
+    return Rule(str, (str,), lambda value: may_be_empty or bool(value.strip()), allowed)
+
+
+def _number(is_allowed: Callable[[float], bool], allowed: str, is_list: bool = False) -> Rule:
+    return Rule(float, (int, float), is_allowed, allowed, is_list)
+
+
+RULES = {
+    "TOTAL_BUDGET": _whole(0, "thinking tokens", is_list=True),
+    "ANSWER_THINKING_RATIO": _number(lambda ratio: 0 <= ratio <= 1, "a number from 0.0 to 1.0", is_list=True),
+    "SAVE_DIR": _text("a folder"),
+    "model_name": _text("a hub id or a local folder"),
+    "DATASET": _text("a hub id or a local .json, .jsonl, .csv, .parquet or .txt file"),
+    "DATASET_CONFIG": _text("the name of a configuration, or nothing", may_be_empty=True),
+    "DATASET_SPLIT": _text("the name of a split"),
+    "N_QUESTIONS": _whole(0, "questions (0 = all)"),
+    "N_PERMUTATIONS": _whole(1, "permutations"),
+    "TEMPERATURE": _number(lambda temperature: 0 <= temperature <= 10, "a number from 0 (greedy) to 10"),
+    "TOP_P": _number(lambda top_p: 0 < top_p <= 1, "a number above 0, at most 1"),
+    "TOP_K": _whole(0, "tokens (0 = no top-k)"),
+    "BATCH_SIZE": _whole(0, "prompts (0 = as many as fit)"),
+    "SEED": _whole(0, "no unit"),
+    "TARGET_ERROR": _number(lambda error: 0 < error < 1, "a number above 0 and below 1"),
+}
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see --help)")
+
+
+def read_settings(defaults: dict, help_texts: dict[str, str], description: str, argv: list[str]) -> dict:
+    """All settings by name: the constants, overridden by flags, checked; those that sweep are lists.
+
+    defaults: value per name in RULES; help_texts: a line per name. Raises UserError with one line that names the
+    setting, the value and what is allowed.
+    """
+    parser = _OneLineParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    for name, rule in RULES.items():
+        parser.add_argument(
+            flag_of(name),
+            dest=name,
+            action="append",
+            nargs="+" if rule.is_list else 1,
+            metavar=name.upper(),
+            help=f"{help_texts[name]} (now {defaults[name]!r})".replace("%", "%%"),
+        )
+    given = vars(parser.parse_args(argv))
+    settings = {}
+    for name, rule in RULES.items():
+        if given[name] is None:
+            settings[name] = _checked(name, defaults[name], rule)
+        elif len(given[name]) > 1:
+            raise UserError(f"{flag_of(name)} is given {len(given[name])} times, once is allowed")
+        else:
+            values = [_parsed(flag_of(name), text, rule) for text in given[name][0]]
+            settings[name] = _checked(flag_of(name), values if rule.is_list else values[0], rule)
+    return settings
+
+
+def flag_of(name: str) -> str:
+    """The flag that overrides a constant: `--total-budget` of `TOTAL_BUDGET`."""
+    return "--" + name.lower().replace("_", "-")
+
+
+def _parsed(shown_name, text, rule):
+    try:
+        return rule.parse(text)
+    except ValueError:
+        raise UserError(f"{shown_name} {text}: allowed is {rule.allowed}") from None
+
+
+def _checked(shown_name, value, rule):
+    values = list(value) if rule.is_list and isinstance(value, (list, tuple)) else [value]
+    if not values:
+        raise UserError(f"{shown_name} is empty: allowed is {rule.allowed}, or a list of such")
+    for one in values:
+        fits = isinstance(one, rule.kinds) and not isinstance(one, bool)
+        if not fits or not rule.is_allowed(one):
+            shown = one if isinstance(one, str) and fits else repr(one)
+            raise UserError(f"{shown_name} {shown}: allowed is {rule.allowed}")
+    return values if rule.is_list else value
+
+
+def comments_of_constants(source: str) -> dict[str, str]:
+    """The comment behind each module-level constant `NAME = value  # comment`, by name."""
+    comments = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    return {
+        node.targets[0].id: comments[node.end_lineno]
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and node.end_lineno in comments
+    }

@@ -1,0 +1,691 @@
+"""The model, loaded once: thinking up to a cap, and read-outs from the thought at any cap. Knows nothing of questions.
+
+`PromptEncoder` needs the tokenizer and the configuration alone, so that whatever can be refused is refused before the
+weights are loaded. `HuggingFaceModel` keeps the promises of `model_interface.ReasoningModel`.
+"""
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DynamicCache,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+from errors import UserError
+from hub_faults import HUB_ERRORS, hub_fault
+from model_interface import Reading, Readout, ReadoutResult, ThoughtRequest
+
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+OPENING = "<think>\n"
+NATURAL_CLOSING = "</think>\n\n"
+# Qwen's own early-stopping text: "Thinking Budget" in the Qwen3 report (arXiv 2505.09388, section 4.3)
+CAPPED_CLOSING = (
+    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now."
+    "\n</think>\n\n"
+)
+UNASKED_BLOCK_CLOSING = "\n</think>\n\n"  # for templates that open a think block although told not to
+
+_USER_TEXT_MARK = "USER-TEXT-STANDS-HERE"
+_VOCABULARY_CHUNK = 16_384  # rows of the output layer projected in float32 at a time
+_CPU_ROWS = 16
+_MOST_ROWS = 512  # more would only make each batch, and so what a crash can lose, longer
+
+
+# --- prompts -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids up to the first sampled token. The last `injected_tokens` of them do not come from the template."""
+
+    ids: list[int]
+    injected_tokens: int
+
+
+class PromptEncoder:
+    """Turns a user text into token ids by the model's own chat template; text can never become a control token.
+
+    model_name names the model in messages; config and tokenizer are those of transformers. Raises UserError for a
+    model that this program cannot run: no chat template, a cache that cannot be masked and cropped.
+    """
+
+    def __init__(self, model_name: str, config, tokenizer):
+        self.model_name, self.config, self.tokenizer = model_name, config, tokenizer
+        _check_can_run(model_name, config, tokenizer)
+        # A token whose text is only white space (some vocabularies add runs of blanks) is text, not control.
+        self.control_tokens = {
+            token_id: added.content
+            for token_id, added in self.tokenizer.added_tokens_decoder.items()
+            if added.special or added.content.strip()
+        }
+        self._plain_tokenizer = _without_tokens(self.tokenizer, set(self.control_tokens.values()))
+        self._readout_lengths: dict[Readout, int] = {}
+        self._turn = {thinking: self._render_turn(thinking) for thinking in (True, False)}
+
+    @classmethod
+    def load(cls, model_name: str) -> "PromptEncoder":
+        """From a hub id or a local folder. Raises UserError if it cannot be had or cannot be run."""
+        return cls(model_name, *_load_config_and_tokenizer(model_name))
+
+    @property
+    def context_length(self) -> int:
+        """Largest number of tokens that prompt, thought and read-outs may have together."""
+        return self.config.get_text_config(decoder=True).max_position_embeddings
+
+    @property
+    def can_think(self) -> bool:
+        """Whether the chat template opens a think block, or closes one when told not to think."""
+        tails = {thinking: after for thinking, (_, after) in self._turn.items()}
+        return _block_is_open(tails[True]) or (THINK_CLOSE in tails[False] and THINK_CLOSE not in tails[True])
+
+    @property
+    def think_close_id(self) -> int | None:
+        """Id of the closing tag; None if the vocabulary has no such token."""
+        return next((token_id for token_id, text in self.control_tokens.items() if text == THINK_CLOSE), None)
+
+    @property
+    def think_open_id(self) -> int | None:
+        """Id of the opening tag; None if the vocabulary has no such token."""
+        return next((token_id for token_id, text in self.control_tokens.items() if text == THINK_OPEN), None)
+
+    def check_thinking(self) -> None:
+        """Raises UserError unless the model has a think block that a cap can close."""
+        if not self.can_think:
+            raise UserError(
+                f"model_name = {self.model_name!r}: its chat template opens no think block, so it runs only with"
+                " TOTAL_BUDGET = 0"
+            )
+        if self.think_close_id is None or self.think_open_id is None:
+            raise UserError(
+                f"model_name = {self.model_name!r}: {THINK_OPEN} and {THINK_CLOSE} are not single tokens of its"
+                " vocabulary, so it runs only with TOTAL_BUDGET = 0"
+            )
+
+    def encode_prompt(self, user_text: str, thinking: bool) -> Prompt:
+        """Prompt with its think block open (thinking) or closed or absent (not thinking)."""
+        before, after = self._turn[thinking]
+        template_ids = self.encode_control(before) + self.encode_plain(user_text) + self.encode_control(after)
+        if thinking:
+            added = [] if _block_is_open(after) else self.encode_control(OPENING)
+        else:
+            added = self.encode_control(UNASKED_BLOCK_CLOSING) if _block_is_open(after) else []
+        ids = template_ids + added
+        assert self._block_is_open_in(ids) == thinking, "the think block is not as the cap asks for"
+        return Prompt(ids, len(added))
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Ids of a text in which no control token is recognised."""
+        ids = self._plain_tokenizer.encode(text, add_special_tokens=False).ids
+        assert self.control_tokens.keys().isdisjoint(ids), "user text became a control token"
+        return ids
+
+    def encode_control(self, text: str) -> list[int]:
+        """Ids of one of the program's own texts, control tokens recognised."""
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def encode_readout(self, readout: Readout) -> tuple[list[int], list[list[list[int]]]]:
+        """Ids of the prefix, and per choice and spelling the ids behind it.
+
+        Raises UserError if the vocabulary merges the end of the prefix with the beginning of a spelling.
+        """
+        prefix = self.encode_plain(readout.prefix)
+        choices = []
+        for spellings in readout.choices:
+            encoded = [self.encode_plain(readout.prefix + spelling) for spelling in spellings]
+            if any(ids[: len(prefix)] != prefix or len(ids) == len(prefix) for ids in encoded):
+                raise UserError(
+                    f"model_name = {self.model_name!r}: its tokenizer merges {readout.prefix!r} with what follows"
+                    f" ({spellings[0]!r}), so it cannot be read out"
+                )
+            choices.append([ids[len(prefix) :] for ids in encoded])
+        return prefix, choices
+
+    @staticmethod
+    def closing_texts() -> list[str]:
+        """Every text around a thought that does not come from the template; part of a run's identity."""
+        return [OPENING, NATURAL_CLOSING, CAPPED_CLOSING, UNASKED_BLOCK_CLOSING]
+
+    def encode_closing(self, stopped: str) -> list[int]:
+        """Ids that close a thought that ended so: "natural", "capped", or "none" (nothing to close)."""
+        return self.encode_control({"natural": NATURAL_CLOSING, "capped": CAPPED_CLOSING, "none": ""}[stopped])
+
+    def tokens_needed(self, request: ThoughtRequest) -> int:
+        """Tokens of context that the request takes at its largest cap: prompt, thought, closing, longest read-out."""
+        cap = max(request.caps)
+        closing = self.encode_closing("capped" if cap else "none")
+        prompt = self.encode_prompt(request.user_text, cap > 0)
+        return len(prompt.ids) + cap + len(closing) + max(map(self._longest_readout, request.readouts.values()))
+
+    def _longest_readout(self, readout: Readout) -> int:
+        if readout not in self._readout_lengths:
+            prefix, choices = self.encode_readout(readout)
+            longest = max(len(spelling) for spellings in choices for spelling in spellings)
+            self._readout_lengths[readout] = len(prefix) + longest
+        return self._readout_lengths[readout]
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of thinking tokens; a character that was cut shows as U+FFFD."""
+        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of vocabulary, merges and chat template."""
+        text = self.tokenizer.backend_tokenizer.to_str() + "\n" + str(self.tokenizer.chat_template)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def model_fingerprint(self) -> str:
+        """Hub commit of the model, or the SHA-256 of a local folder's configuration and weights."""
+        commit = getattr(self.config, "_commit_hash", None)
+        if commit and not Path(self.model_name).is_dir():
+            return f"commit {commit}"
+        digest = hashlib.sha256()
+        for path in [*sorted(Path(self.model_name).glob("*.safetensors")), Path(self.model_name, "config.json")]:
+            with open(path, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return f"sha256 {digest.hexdigest()}"
+
+    def _render_turn(self, thinking: bool) -> tuple[str, str]:
+        rendered = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": _USER_TEXT_MARK}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=thinking,
+        )
+        parts = rendered.split(_USER_TEXT_MARK)
+        if len(parts) != 2:
+            raise UserError(
+                f"model_name = {self.model_name!r}: its chat template shows the user's text {len(parts) - 1} times,"
+                " once is needed"
+            )
+        return parts[0], parts[1]
+
+    def _block_is_open_in(self, ids: list[int]) -> bool:
+        tags = [token_id for token_id in ids if token_id in (self.think_open_id, self.think_close_id)]
+        return bool(tags) and tags[-1] == self.think_open_id
+
+
+def _block_is_open(rendered: str) -> bool:
+    return rendered.rstrip().endswith(THINK_OPEN)
+
+
+def _load_config_and_tokenizer(model_name):
+    folder = Path(model_name).expanduser()
+    looks_local = folder.is_absolute() or model_name.startswith((".", "~")) or model_name.count("/") > 1
+    if looks_local and not folder.is_dir():
+        raise UserError(f"model_name = {model_name!r}: no such folder")
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise UserError(f"model_name = {model_name!r}: the folder holds no model (no config.json)")
+    if not looks_local and not folder.is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model_name):
+        raise UserError(f"model_name = {model_name!r}: neither a folder nor a hub id (owner/name)")
+    try:
+        config = AutoConfig.from_pretrained(model_name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
+    except HUB_ERRORS as error:
+        raise UserError(f"model_name = {model_name!r}: {hub_fault(error, model_name)}") from error
+    return config, tokenizer
+
+
+def _check_can_run(model_name, config, tokenizer):
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(f"model_name = {model_name!r}: it has no fast tokenizer (tokenizer.json)")
+    if tokenizer.chat_template is None:
+        raise UserError(f"model_name = {model_name!r}: its tokenizer has no chat template; a chat model is needed")
+    if config.is_encoder_decoder:
+        raise UserError(f"model_name = {model_name!r}: an encoder-decoder model; a decoder-only model is needed")
+    kinds = {type(layer).__name__ for layer in DynamicCache(config=config).layers}
+    if kinds - {"DynamicLayer"}:
+        raise UserError(
+            f"model_name = {model_name!r}: its cache has layers that cannot be masked and cropped"
+            f" ({', '.join(sorted(kinds - {'DynamicLayer'}))}: sliding window or recurrent state); full attention is"
+            " needed"
+        )
+
+
+def _without_tokens(tokenizer, texts):
+    """A copy of the tokenizer that does not know the added tokens with these texts."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state["added_tokens"] = [added for added in state["added_tokens"] if added["content"] not in texts]
+    state["truncation"] = state["padding"] = state["post_processor"] = None
+    return Tokenizer.from_str(json.dumps(state))
+
+
+# --- read-outs as trees of tokens --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _TokenTree:
+    """Forced tokens behind a thought, fed in one pass: the closing, then every read-out forked from its last token.
+
+    tokens, parents: (nodes,) ints; a parent is an earlier node, -1 for the first.
+    spellings: per read-out, per choice, per spelling the steps (node, token): the probability of the spelling is the
+        product over its steps of the probability of the token after the node.
+    """
+
+    tokens: tuple[int, ...]
+    parents: tuple[int, ...]
+    spellings: dict[str, list[list[list[tuple[int, int]]]]]
+
+    @cached_property
+    def depths(self) -> np.ndarray:
+        """(nodes,) number of ancestors of each node."""
+        return self.visible.sum(axis=1) - 1
+
+    @cached_property
+    def steps(self) -> list[tuple[int, int]]:
+        """Every (node, token) whose probability a spelling needs, each once."""
+        spellings = [spelling for choices in self.spellings.values() for choice in choices for spelling in choice]
+        return sorted({step for spelling in spellings for step in spelling})
+
+    @cached_property
+    def visible(self) -> np.ndarray:
+        """(nodes, nodes) bools: row i is True at node i and its ancestors."""
+        seen = np.eye(len(self.tokens), dtype=bool)
+        for node, parent in enumerate(self.parents):
+            if parent >= 0:
+                seen[node] |= seen[parent]
+        return seen
+
+
+def _grow_tree(closing: list[int], readouts: dict[str, tuple[list[int], list[list[list[int]]]]]) -> _TokenTree:
+    """Tree of the closing and, per read-out, its prefix tokens and the tokens of its choices' spellings.
+
+    Without a closing (a prompt whose block is closed already) the read-outs hang on the last token of the prompt, so
+    each prefix must have at least one token.
+    """
+    tokens, parents, spellings = [], [], {}
+    children = {}
+
+    def node_after(parent, token):
+        if (parent, token) not in children:
+            children[parent, token] = len(tokens)
+            tokens.append(token)
+            parents.append(parent)
+        return children[parent, token]
+
+    closed = -1
+    for token in closing:
+        closed = node_after(closed, token)
+    for name, (prefix, choices) in readouts.items():
+        start = closed
+        for token in prefix:
+            start = node_after(start, token)
+        spellings[name] = []
+        for choice in choices:
+            spellings[name].append([])
+            for spelling in choice:
+                node, steps = start, []
+                for token in spelling:
+                    steps.append((node, token))
+                    if len(steps) < len(spelling):
+                        node = node_after(node, token)
+                spellings[name][-1].append(steps)
+    return _TokenTree(tuple(tokens), tuple(parents), spellings)
+
+
+def _readout_result(choices, log_probability) -> ReadoutResult | None:
+    """choices: per choice, per spelling its steps; log_probability: of each step. None if any is not finite."""
+    joint = np.array(
+        [sum(np.exp(sum(log_probability[step] for step in steps)) for steps in spellings) for spellings in choices]
+    )
+    mass = joint.sum()
+    if not np.isfinite(mass) or mass <= 0:
+        return None
+    return ReadoutResult((joint / mass).tolist(), min(1.0, float(mass)))
+
+
+# --- sampling ----------------------------------------------------------------------------------------------------
+
+
+def uniforms(random_key: str, count: int) -> np.ndarray:
+    """(count,) float64 in [0, 1): Philox keyed by the SHA-256 of the key, so a shorter draw begins a longer one."""
+    key = int.from_bytes(hashlib.sha256(random_key.encode()).digest()[:16], "big")
+    return np.random.Generator(np.random.Philox(key=key)).random(count)
+
+
+def choose_tokens(scores, uniform, temperature: float, top_p: float, top_k: int):
+    """Token per row: inverse CDF in token-id order after temperature, top-k and top-p, in this order.
+
+    scores: (rows, vocabulary) floats, -inf where not allowed; uniform: (rows,) float64 in [0, 1).
+    temperature 0: the likeliest token. top_k 0: no top-k. top_p: the smallest set of likeliest tokens that holds it.
+    """
+    if temperature == 0:
+        return scores.argmax(dim=-1)
+    likeliest, ids = scores.topk(min(top_k, scores.shape[-1]) or scores.shape[-1], dim=-1)
+    probability = (likeliest.double() / temperature).softmax(dim=-1)
+    reached_before = probability.cumsum(dim=-1) - probability
+    probability = torch.where(reached_before < top_p, probability, 0.0)
+    ids, by_id = ids.sort(dim=-1)
+    cumulative = probability.gather(-1, by_id).cumsum(dim=-1)
+    # Below the total by a hair, so that rounding can never choose a token behind the last possible one.
+    target = torch.minimum(uniform.to(cumulative) * cumulative[:, -1], cumulative[:, -1] * (1 - 1e-15))
+    chosen = (cumulative <= target[:, None]).sum(dim=-1, keepdim=True).clamp_max(ids.shape[-1] - 1)
+    return ids.gather(-1, chosen).squeeze(-1)
+
+
+class _RowSampling(LogitsProcessor):
+    """Leaves each row one possible token, chosen with the row's own uniform of this step.
+
+    `finite` collects, per step, a (rows,) bool tensor: whether the row's scores were usable.
+    """
+
+    def __init__(self, forbidden_ids, uniform, prompt_columns, temperature, top_p, top_k):
+        self.forbidden_ids, self.uniform, self.prompt_columns = forbidden_ids, uniform, prompt_columns
+        self.sampling = (temperature, top_p, top_k)
+        self.finite = []
+
+    def __call__(self, input_ids, scores):
+        scores = scores.index_fill(-1, self.forbidden_ids, -torch.inf)
+        self.finite.append(scores.amax(dim=-1).isfinite())
+        step = input_ids.shape[1] - self.prompt_columns
+        chosen = choose_tokens(scores.nan_to_num(nan=-torch.inf), self.uniform[:, step], *self.sampling)
+        return torch.full_like(scores, -torch.inf).scatter_(-1, chosen[:, None], 0.0)
+
+
+class _RowCaps(StoppingCriteria):
+    """Stops each row at its own cap. caps: (rows,) ints."""
+
+    def __init__(self, caps, prompt_columns):
+        self.caps, self.prompt_columns = caps, prompt_columns
+
+    def __call__(self, input_ids, scores, **kwargs):
+        return self.caps <= input_ids.shape[1] - self.prompt_columns
+
+
+@dataclass
+class _Row:
+    """One prompt of a batch: its open thought (caps > 0) or its closed block (caps == (0,))."""
+
+    request_index: int
+    prompt: Prompt
+    caps: tuple[int, ...]
+    sampled_ids: list[int]  # what was sampled up to the largest cap, without the closing tag
+    closed_at: int | None = None  # number of the sample that was the closing tag, from 1
+    broken_at: int | None = None  # number of the first sample whose logits were not finite, from 1
+
+    def thinking_at(self, cap: int) -> list[int]:
+        """Thinking tokens at the cap; in a broken thought those before the break."""
+        usable = cap if self.broken_at is None else min(cap, self.broken_at - 1)
+        return self.sampled_ids[:usable]
+
+    def stopped_at(self, cap: int) -> str:
+        """How the thought ends at the cap: "natural", "capped", or "none" at cap 0."""
+        if cap == 0:
+            return "none"
+        return "natural" if self.closed_at is not None and self.closed_at <= cap else "capped"
+
+    def is_broken_at(self, cap: int) -> bool:
+        """Whether the thought at this cap hangs on logits that were not finite."""
+        return self.broken_at is not None and self.broken_at <= cap
+
+
+# --- the model ---------------------------------------------------------------------------------------------------
+
+
+class HuggingFaceModel:
+    """A causal language model of transformers that thinks up to a cap and is read out there.
+
+    temperature >= 0 (0 is greedy), top_p in (0, 1], top_k >= 0 (0 is off): sampling of thoughts; read-outs are exact.
+    Thoughts are sampled by `model.generate`; a logits processor picks the tokens, so that randomness belongs to the
+    row. Raises UserError if the weights cannot be loaded.
+    """
+
+    def __init__(self, encoder: PromptEncoder, temperature: float, top_p: float, top_k: int):
+        self.encoder = encoder
+        self.sampling = (temperature, top_p, top_k)
+        self.model = _load_weights(encoder)
+        self.model.generation_config = GenerationConfig()  # a published repetition penalty would change the sampling
+        self.device = self.model.get_input_embeddings().weight.device
+        size = self.model.get_output_embeddings().weight.shape[0]
+        tokenless = set(range(size)) - set(encoder.tokenizer.get_vocab().values())
+        forbidden = (tokenless | encoder.control_tokens.keys()) - {encoder.think_close_id}
+        self._forbidden_ids = torch.tensor(sorted(forbidden), device=self.device)
+        self._pad_id = min(encoder.control_tokens, default=0)  # never attended to, so any token will do
+        self._trees: dict = {}
+        self._check_output_layer()
+
+    @property
+    def dtype(self) -> str:
+        """Number format of the weights, such as "bfloat16"."""
+        return str(self.model.dtype).removeprefix("torch.")
+
+    @torch.inference_mode()
+    def read_thoughts(self, requests: list[ThoughtRequest]) -> list[list[Reading]]:
+        """Readings per request, as `model_interface.ReasoningModel` promises; all requests are one batch."""
+        thinking, closed = [], []
+        for index, request in enumerate(requests):
+            caps = tuple(sorted(cap for cap in request.caps if cap > 0))
+            if caps:
+                thinking.append(_Row(index, self.encoder.encode_prompt(request.user_text, True), caps, []))
+            if 0 in request.caps:
+                closed.append(_Row(index, self.encoder.encode_prompt(request.user_text, False), (0,), []))
+        by_cap = [{} for _ in requests]
+        for rows in (thinking, closed):
+            if rows:
+                cache, columns = self._sample(rows, requests) if rows is thinking else self._prefill(rows)
+                self._read(rows, requests, cache, columns, by_cap)
+        return [[readings[cap] for cap in request.caps] for request, readings in zip(requests, by_cap, strict=True)]
+
+    def rows_that_fit(self, tokens_per_row: int) -> int:
+        """Rows of a batch, >= 1: on a GPU as many as its free memory holds, on a CPU a size that keeps its cores busy.
+
+        A row takes its key/value cache twice, because the cache is copied when it grows, and its scores over the
+        vocabulary while a token is chosen.
+        """
+        if self.device.type != "cuda":
+            return _CPU_ROWS
+        config = self.model.config.get_text_config(decoder=True)
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        cache_bytes = 2 * config.num_hidden_layers * heads * head_size * self.model.dtype.itemsize
+        score_bytes = 16 * self.model.get_output_embeddings().weight.shape[0]
+        free = min(torch.cuda.mem_get_info(device)[0] for device in range(torch.cuda.device_count()))
+        rows = int(0.8 * free / (2 * cache_bytes * tokens_per_row + score_bytes))
+        return max(1, min(rows, _MOST_ROWS))
+
+    def _sample(self, rows, requests):
+        """Samples each row's thought up to its largest cap; returns the filled cache and its prompt columns."""
+        ids, mask = self._left_padded([row.prompt.ids for row in rows])
+        columns, cache = ids.shape[1], self._new_cache()
+        caps = torch.tensor([row.caps[-1] for row in rows], device=self.device)
+        uniform = np.zeros((len(rows), int(caps.max())))
+        for line, row in zip(uniform, rows, strict=True):
+            line[: row.caps[-1]] = uniforms(requests[row.request_index].random_key, row.caps[-1])
+        picking = _RowSampling(
+            self._forbidden_ids, torch.from_numpy(uniform).to(self.device), columns, *self.sampling
+        )
+        sequences = self.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            past_key_values=cache,
+            logits_processor=LogitsProcessorList([picking]),
+            stopping_criteria=StoppingCriteriaList([_RowCaps(caps, columns)]),
+            generation_config=GenerationConfig(
+                do_sample=False,
+                max_new_tokens=uniform.shape[1],
+                eos_token_id=self.encoder.think_close_id,
+                pad_token_id=self._pad_id,
+            ),
+        )
+        sampled = sequences[:, columns:]
+        self._record_thoughts(rows, sampled.cpu().numpy(), torch.stack(picking.finite, dim=1).cpu().numpy())
+        # The last sampled token has not been fed yet; a read-out at the full cap needs it in the cache.
+        mask = torch.cat([mask, mask.new_ones(sampled.shape)], dim=1)
+        last = (mask.sum(dim=1) - 1)[:, None]
+        self.model.base_model(
+            input_ids=sampled[:, -1:], attention_mask=mask, position_ids=last, past_key_values=cache, use_cache=True
+        )
+        return cache, columns
+
+    def _record_thoughts(self, rows, sampled, finite):
+        for row, ids, usable in zip(rows, sampled, finite, strict=True):
+            ids, usable = ids[: row.caps[-1]], usable[: row.caps[-1]]
+            closing = np.flatnonzero(ids == self.encoder.think_close_id)
+            if len(closing):
+                row.closed_at = int(closing[0]) + 1
+                ids, usable = ids[: closing[0]], usable[: closing[0] + 1]
+            row.sampled_ids = ids.tolist()
+            if not usable.all():
+                row.broken_at = int(np.flatnonzero(~usable)[0]) + 1
+                row.closed_at = None
+
+    def _prefill(self, rows):
+        """Feeds prompts whose block is closed; returns the filled cache and its prompt columns."""
+        ids, mask = self._left_padded([row.prompt.ids for row in rows])
+        cache = self._new_cache()
+        self.model.base_model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(dim=1) - 1).clamp_min(0),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return cache, ids.shape[1]
+
+    def _read(self, rows, requests, cache, columns, by_cap):
+        """Reads every row at every one of its caps: the k-th cap of all rows together, then the cache is cropped."""
+        for slot in range(max(len(row.caps) for row in rows)):
+            present = [slot < len(row.caps) for row in rows]
+            caps = [row.caps[slot] if there else row.caps[0] for row, there in zip(rows, present, strict=True)]
+            trees = [
+                self._tree(row.stopped_at(cap), requests[row.request_index].readouts)
+                for row, cap in zip(rows, caps, strict=True)
+            ]
+            log_probabilities = self._log_probabilities(rows, caps, trees, cache, columns)
+            for row, cap, tree, there, log_probability in zip(
+                rows, caps, trees, present, log_probabilities, strict=True
+            ):
+                if there:
+                    by_cap[row.request_index][cap] = self._reading(row, cap, tree, log_probability)
+
+    def _log_probabilities(self, rows, caps, trees, cache, columns):
+        """Per row: {(node, token): log probability} for every step of its tree, in float64."""
+        cached, width = cache.get_seq_length(), max(len(tree.tokens) for tree in trees)
+        tokens = np.full((len(rows), width), self._pad_id)
+        positions = np.zeros((len(rows), width), dtype=np.int64)
+        visible = np.zeros((len(rows), 1, width, cached + width), dtype=bool)
+        visible[:, 0, np.arange(width), cached + np.arange(width)] = True  # a row of nothing visible would be NaN
+        for index, (row, cap, tree) in enumerate(zip(rows, caps, trees, strict=True)):
+            nodes, thought = len(tree.tokens), len(row.thinking_at(cap))
+            tokens[index, :nodes] = tree.tokens
+            positions[index, :nodes] = len(row.prompt.ids) + thought + tree.depths
+            visible[index, 0, :nodes, columns - len(row.prompt.ids) : columns + thought] = True
+            visible[index, 0, :nodes, cached : cached + nodes] = tree.visible
+        hidden = self.model.base_model(
+            input_ids=torch.from_numpy(tokens).to(self.device),
+            attention_mask=torch.from_numpy(visible).to(self.device),
+            position_ids=torch.from_numpy(positions).to(self.device),
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        cache.crop(-width)
+        return self._project(hidden, [tree.steps for tree in trees])
+
+    def _project(self, hidden, steps):
+        """Per row {(node, token): log probability}, the logits computed in float32 from hidden (rows, nodes, size)."""
+        flat = [(index, node, token) for index, row_steps in enumerate(steps) for node, token in row_steps]
+        reads = sorted({(index, node) for index, node, _ in flat})
+        read_number = {read: number for number, read in enumerate(reads)}
+        layer = self.model.get_output_embeddings()
+        picked = hidden[[index for index, _ in reads], [node for _, node in reads]].float().to(layer.weight.device)
+        line = torch.tensor([read_number[index, node] for index, node, _ in flat], device=picked.device)
+        token_ids = torch.tensor([token for _, _, token in flat], device=picked.device)
+        logits = torch.empty(len(flat), dtype=torch.float32, device=picked.device)
+        total = torch.full((len(reads),), -torch.inf, dtype=torch.float64, device=picked.device)
+        for start in range(0, layer.weight.shape[0], _VOCABULARY_CHUNK):
+            weight = layer.weight[start : start + _VOCABULARY_CHUNK].float()
+            chunk = picked @ weight.T
+            if layer.bias is not None:
+                chunk += layer.bias[start : start + _VOCABULARY_CHUNK].float()
+            total = torch.logaddexp(total, chunk.double().logsumexp(dim=-1))
+            inside = (token_ids >= start) & (token_ids < start + _VOCABULARY_CHUNK)
+            logits[inside] = chunk[line[inside], token_ids[inside] - start]
+        values = iter((logits.double() - total[line]).cpu().tolist())
+        return [{step: next(values) for step in row_steps} for row_steps in steps]
+
+    def _reading(self, row, cap, tree, log_probability) -> Reading:
+        thinking_ids = row.thinking_at(cap)
+        broken = row.is_broken_at(cap)
+        readouts = {
+            name: None if broken else _readout_result(choices, log_probability)
+            for name, choices in tree.spellings.items()
+        }
+        closing = len(self.encoder.encode_closing(row.stopped_at(cap)))
+        error = None
+        if broken:
+            error = f"logits not finite at thinking token {row.broken_at}"
+        elif None in readouts.values():
+            error = "logits not finite in the read-out of " + ", ".join(n for n, r in readouts.items() if r is None)
+        return Reading(
+            cap=cap,
+            thinking_ids=thinking_ids,
+            thinking=self.encoder.decode(thinking_ids),
+            stopped=None if broken else row.stopped_at(cap),
+            prompt_tokens=len(row.prompt.ids) - row.prompt.injected_tokens,
+            injected_tokens=row.prompt.injected_tokens + closing,
+            readout_tokens=len(tree.tokens) - closing,
+            readouts=readouts,
+            error=error,
+        )
+
+    def _tree(self, stopped: str, readouts: dict[str, Readout]) -> _TokenTree:
+        key = (stopped, tuple(readouts.items()))
+        if key not in self._trees:
+            encoded = {name: self.encoder.encode_readout(readout) for name, readout in readouts.items()}
+            self._trees[key] = _grow_tree(self.encoder.encode_closing(stopped), encoded)
+        return self._trees[key]
+
+    def _left_padded(self, prompts):
+        """(rows, columns) ids and mask, both int64, prompts at the right edge."""
+        columns = max(len(prompt) for prompt in prompts)
+        ids = np.full((len(prompts), columns), self._pad_id)
+        mask = np.zeros((len(prompts), columns), dtype=np.int64)
+        for index, prompt in enumerate(prompts):
+            ids[index, columns - len(prompt) :] = prompt
+            mask[index, columns - len(prompt) :] = 1
+        return torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
+
+    def _new_cache(self):
+        return DynamicCache(config=self.model.config)
+
+    @torch.inference_mode()
+    def _check_output_layer(self):
+        """Raises UserError if the logits are not the output layer's plain projection (scaled or capped logits)."""
+        ids = torch.tensor([self.encoder.encode_plain("Answer:")], device=self.device)
+        logits = self.model(input_ids=ids).logits[0, -1].float().cpu()
+        hidden = self.model.base_model(input_ids=ids).last_hidden_state[0, -1]
+        layer = self.model.get_output_embeddings()
+        projected = layer(hidden.to(layer.weight.device)).float().cpu()
+        if not torch.allclose(logits, projected, rtol=0.02, atol=0.02 * float(projected.abs().max())):
+            raise UserError(
+                f"model_name = {self.encoder.model_name!r}: its logits are not a plain projection of its last hidden"
+                " state, so the read-outs would be wrong"
+            )
+
+
+def _load_weights(encoder):
+    several_gpus = torch.cuda.device_count() > 1
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            encoder.model_name,
+            dtype="auto",
+            device_map="auto" if several_gpus else ("cuda" if torch.cuda.is_available() else "cpu"),
+            attn_implementation="sdpa",  # takes the boolean masks that read several caps off one cache
+            use_safetensors=True,  # other weight formats can run code
+            trust_remote_code=False,
+        )
+    except HUB_ERRORS as error:
+        raise UserError(f"model_name = {encoder.model_name!r}: {hub_fault(error, encoder.model_name)}") from error
+    return model.eval()

@@ -1,0 +1,345 @@
+"""Accuracy, calibration and selective-prediction metrics: arrays in, plain Python numbers out.
+
+Everywhere `confidence` is (n,) floats in [0, 1], float64, and `is_correct` (n,) bools in the same order. A missing
+confidence is NaN: the functions that say so accept it, the others raise ValueError, because a metric that skipped it
+in silence would be about other records than its n says. A confidence out of range and an `is_correct` that is not
+boolean raise ValueError too. None stands for a value that does not exist; with n = 0 no metric has one.
+"""
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.metrics import roc_auc_score
+
+N_BINS = 10  # equal-width bins of the reliability diagram and the ECE, >= 1; 10 is the number usual in the field
+N_RESAMPLES = 1000  # bootstrap resamples, >= 1; the 2.5% tail then rests on 25 of them
+N_DRAWS = 1000  # redrawn sets of outcomes behind ece_if_calibrated, >= 1
+INTERVAL_PERCENTILES = (2.5, 97.5)  # ends of every 95% range, percent
+MAX_UNDEFINED_SHARE = 0.05  # of resamples, 0-1; leaving out more would make the interval one of the lucky resamples
+BLOCK_CELLS = 250_000  # array cells worked on at once (2 MB of float64): bounds memory and stays in the cache
+
+
+def _checked(
+    confidence: np.ndarray, is_correct: np.ndarray, missing_allowed: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both arguments as arrays of float64 and bool, or ValueError as the module docstring says."""
+    confidence = _checked_confidence(confidence, missing_allowed)
+    is_correct = _checked_correctness(is_correct)
+    if confidence.shape != is_correct.shape:
+        raise ValueError(f"confidence and is_correct must have one shape, not {confidence.shape}, {is_correct.shape}")
+    return confidence, is_correct
+
+
+def _checked_confidence(confidence: np.ndarray, missing_allowed: bool = False) -> np.ndarray:
+    """(n,) float64, or ValueError as the module docstring says."""
+    confidence = np.asarray(confidence, dtype=np.float64)
+    if confidence.ndim != 1:
+        raise ValueError(f"confidence must be one-dimensional, not of shape {confidence.shape}")
+    missing = np.isnan(confidence)
+    if missing.any() and not missing_allowed:
+        raise ValueError(f"confidence is missing (NaN) for {missing.sum()} of {len(confidence)} records")
+    if np.any((confidence < 0) | (confidence > 1)):
+        raise ValueError("confidence must lie in [0, 1]")
+    return confidence
+
+
+def _checked_correctness(is_correct: np.ndarray) -> np.ndarray:
+    """The array as bool, or ValueError if it is of another type; an empty one may have any."""
+    is_correct = np.asarray(is_correct)
+    # A cast to bool would turn None, a record without a verdict, into a wrong answer.
+    if is_correct.size and is_correct.dtype != bool:
+        raise ValueError(f"is_correct must be boolean, not {is_correct.dtype}")
+    return is_correct.astype(bool)
+
+
+# --- accuracy and calibration ------------------------------------------------------------------------------------
+
+
+def accuracy(is_correct: np.ndarray) -> float | None:
+    """Share of correct answers, in [0, 1]."""
+    is_correct = _checked_correctness(is_correct)
+    return float(is_correct.mean()) if is_correct.size else None
+
+
+def overconfidence(confidence: np.ndarray, is_correct: np.ndarray) -> float | None:
+    """Mean confidence minus accuracy, in [-1, 1]; negative is underconfident."""
+    confidence, is_correct = _checked(confidence, is_correct)
+    return float(confidence.mean() - is_correct.mean()) if confidence.size else None
+
+
+def _bin_index(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """floor(confidence * bins) in exact arithmetic, (n,) ints in 0..bins-1; 1.0 falls in the last bin.
+
+    Division is correctly rounded, so edge i/bins is the very float that its decimal, a confidence such as 0.30, is
+    read as. Products round as well: 0.29 * 100 is 28.999999999999996, and np.linspace(0, 1, 11)[3] is above 0.3.
+    """
+    return np.searchsorted(np.arange(1, bins) / bins, confidence, side="right")
+
+
+def reliability_bins(confidence: np.ndarray, is_correct: np.ndarray, bins: int = N_BINS) -> list[dict]:
+    """One dict per equal-width bin, ascending: lower, upper, count, mean_confidence, accuracy.
+
+    A bin holds lower <= confidence < upper, the last one 1.0 too. Means are None in an empty bin.
+    """
+    confidence, is_correct = _checked(confidence, is_correct)
+    index = _bin_index(confidence, bins)
+    rows = []
+    for number in range(bins):
+        inside = index == number
+        count = int(inside.sum())
+        rows.append({
+            "lower": number / bins,
+            "upper": (number + 1) / bins,
+            "count": count,
+            "mean_confidence": float(confidence[inside].mean()) if count else None,
+            "accuracy": float(is_correct[inside].mean()) if count else None,
+        })
+    return rows
+
+
+def expected_calibration_error(confidence: np.ndarray, is_correct: np.ndarray, bins: int = N_BINS) -> float | None:
+    """Mean over records of |mean confidence - accuracy| of their bin, in [0, 1] (Naeini 2015, Guo 2017).
+
+    Biased upwards at small n: read it beside ece_if_calibrated.
+    """
+    filled = [row for row in reliability_bins(confidence, is_correct, bins) if row["count"]]
+    if not filled:
+        return None
+    gaps = [abs(row["mean_confidence"] - row["accuracy"]) for row in filled]
+    return float(np.average(gaps, weights=[row["count"] for row in filled]))
+
+
+def ece_if_calibrated(
+    confidence: np.ndarray, rng: np.random.Generator, draws: int = N_DRAWS, bins: int = N_BINS
+) -> dict[str, float | None]:
+    """ECE that these confidences would show if they were perfectly calibrated: mean, and low and high of its 95% range.
+
+    Outcomes are redrawn `draws` times, independently, as Bernoulli(confidence). All three are None with n = 0.
+    """
+    confidence = _checked_confidence(confidence)
+    if not confidence.size:
+        return {"mean": None, "low": None, "high": None}
+    membership = np.eye(bins)[_bin_index(confidence, bins)]
+    block = max(1, BLOCK_CELLS // confidence.size)
+    eces = []
+    for start in range(0, draws, block):
+        outcomes = rng.random((min(block, draws - start), confidence.size)) < confidence
+        eces.append(np.abs((confidence - outcomes) @ membership).sum(axis=1) / confidence.size)
+    eces = np.concatenate(eces)
+    return {"mean": float(eces.mean()), **_interval(eces)}
+
+
+def brier_decomposition(confidence: np.ndarray, is_correct: np.ndarray) -> dict[str, float | None]:
+    """Brier score with its parts: brier = reliability - resolution + uncertainty (Murphy 1973).
+
+    The groups are the distinct confidences, so the parts add up to rounding; with bins they would not. When hardly
+    two records share a confidence, each is its own group: resolution nears uncertainty and reliability the Brier score,
+    and neither says much. brier and reliability are better when lower, in [0, 1]; resolution <= uncertainty <= 0.25.
+    All four are None with n = 0.
+    """
+    confidence, is_correct = _checked(confidence, is_correct)
+    if not confidence.size:
+        return dict.fromkeys(("brier", "reliability", "resolution", "uncertainty"))
+    values, group, counts = np.unique(confidence, return_inverse=True, return_counts=True)
+    group_accuracy = np.bincount(group, weights=is_correct) / counts
+    base_rate = is_correct.mean()
+    return {
+        "brier": float(np.mean((confidence - is_correct) ** 2)),
+        "reliability": float(np.average((values - group_accuracy) ** 2, weights=counts)),
+        "resolution": float(np.average((group_accuracy - base_rate) ** 2, weights=counts)),
+        "uncertainty": float(base_rate * (1 - base_rate)),
+    }
+
+
+# --- ranking: which answers to use -------------------------------------------------------------------------------
+
+
+def auroc(confidence: np.ndarray, is_correct: np.ndarray) -> float | None:
+    """Probability that a correct answer carries more confidence than a wrong one, ties counting half.
+
+    In [0, 1], 0.5 is chance. None when all answers are correct or all are wrong: it has no value then.
+    """
+    confidence, is_correct = _checked(confidence, is_correct)
+    if is_correct.all() or not is_correct.any():
+        return None
+    return float(roc_auc_score(is_correct, confidence))
+
+
+def _tie_groups(confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct confidences, descending, all NaN as one last group; and the group of each record, (n,) ints."""
+    negated, group = np.unique(-confidence, return_inverse=True)
+    return -negated, group
+
+
+def aurc(confidence: np.ndarray, is_correct: np.ndarray) -> float | None:
+    """Mean over ranks k = 1..n of the error rate among the k most confident answers, in [0, 1], lower is better.
+
+    The empirical area under the risk-coverage curve (Geifman 2019). Inside a tie group errors are spread evenly:
+    the exact mean over all orders of the tied records. Accepts missing confidences: they rank last, as one tie group.
+    """
+    confidence, is_correct = _checked(confidence, is_correct, missing_allowed=True)
+    if not confidence.size:
+        return None
+    _, group = _tie_groups(confidence)
+    counts = np.bincount(group)
+    error_rates = np.bincount(group, weights=~is_correct) / counts
+    expected_errors = np.cumsum(np.repeat(error_rates, counts))
+    return float(np.mean(expected_errors / np.arange(1, confidence.size + 1)))
+
+
+def risk_coverage_curve(confidence: np.ndarray, is_correct: np.ndarray) -> dict[str, list[float]]:
+    """Lists threshold (every distinct confidence, descending), coverage and selective_risk, one entry per threshold.
+
+    At a threshold the answers with confidence >= threshold are used: coverage is their share of all n records,
+    selective_risk their error rate. Accepts missing confidences: they count in n and are never used, so coverage then
+    ends below 1. Empty lists without any confidence.
+    """
+    confidence, is_correct = _checked(confidence, is_correct, missing_allowed=True)
+    thresholds, group = _tie_groups(confidence)
+    is_threshold = ~np.isnan(thresholds)
+    used = np.cumsum(np.bincount(group, minlength=len(thresholds)))[is_threshold]
+    errors = np.cumsum(np.bincount(group, weights=~is_correct, minlength=len(thresholds)))[is_threshold]
+    return {
+        "threshold": thresholds[is_threshold].tolist(),
+        "coverage": (used / max(confidence.size, 1)).tolist(),
+        "selective_risk": (errors / used).tolist(),
+    }
+
+
+def coverage_at_target(confidence: np.ndarray, is_correct: np.ndarray, target_error: float) -> float | None:
+    """Largest share of all n answers whose group {confidence >= threshold} has an error rate <= target_error.
+
+    In [0, 1]; 0.0 when no threshold reaches the target. Only whole tie groups: a threshold cannot split them. Accepts
+    missing confidences: they count in n and are never above a threshold. target_error: in [0, 1]. Empirical: the
+    threshold is chosen on the answers it is judged by, so new answers will on average err more often.
+    """
+    curve = risk_coverage_curve(confidence, is_correct)
+    if not len(confidence):
+        return None
+    # Risks are quotients of counts, correctly rounded, so 1 error in 20 meets a target of 0.05 exactly.
+    points = zip(curve["coverage"], curve["selective_risk"], strict=True)
+    return max((coverage for coverage, risk in points if risk <= target_error), default=0.0)
+
+
+# --- bootstrap over questions ------------------------------------------------------------------------------------
+
+
+def question_resamples(n_questions: int, rng: np.random.Generator, resamples: int = N_RESAMPLES) -> np.ndarray:
+    """(resamples, n_questions) int32, how often each question is drawn, with replacement; rows sum to n_questions.
+
+    n_questions >= 1, resamples >= 1. Give the same rows to two arms to compare them on the same resamples.
+    """
+    counts = np.empty((resamples, n_questions), dtype=np.int32)
+    for row in counts:
+        row[:] = np.bincount(rng.integers(n_questions, size=n_questions), minlength=n_questions)
+    return counts
+
+
+def resampled_metrics(
+    confidence: np.ndarray,
+    is_correct: np.ndarray,
+    question_index: np.ndarray,
+    question_weights: np.ndarray,
+    target_error: float,
+) -> dict[str, np.ndarray]:
+    """Every bootstrapped metric on every resample: name -> (resamples,) floats, NaN where it has no value.
+
+    Names: accuracy, brier, auroc, aurc, overconfidence, coverage_at_target. question_index: (n,) ints in 0..q-1, the
+    question of each record; question_weights: (resamples, q) counts as question_resamples returns them, resamples >= 1.
+    A record of a question with weight w stands as w records; the values are those of the functions above on arrays
+    replicated so. A question without records is allowed. Missing confidences: accuracy, aurc and
+    coverage_at_target take all records, brier, auroc and overconfidence those that have one.
+    """
+    confidence, is_correct = _checked(confidence, is_correct, missing_allowed=True)
+    thresholds, group = _tie_groups(confidence)
+    shape = (len(thresholds), question_weights.shape[1])
+    counts_by_question = csr_array((np.ones(len(group)), (group, question_index)), shape)
+    errors_by_question = csr_array(((~is_correct).astype(float), (group, question_index)), shape)
+    block = max(1, BLOCK_CELLS // max(shape))
+    parts = []
+    for start in range(0, len(question_weights), block):
+        weights = question_weights[start : start + block].T.astype(float)
+        counts, errors = counts_by_question @ weights, errors_by_question @ weights
+        parts.append(_metrics_of_groups(thresholds, counts, errors, target_error))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _metrics_of_groups(
+    thresholds: np.ndarray, counts: np.ndarray, errors: np.ndarray, target_error: float
+) -> dict[str, np.ndarray]:
+    """name -> (resamples,) as in resampled_metrics. thresholds: (groups,) as _tie_groups returns them.
+
+    counts and errors: (groups, resamples), records and wrong answers of each tie group, whole numbers as floats.
+    """
+    n, n_wrong = counts.sum(axis=0), errors.sum(axis=0)
+    has_confidence = ~np.isnan(thresholds)
+    values, counts_with, errors_with = thresholds[has_confidence], counts[has_confidence], errors[has_confidence]
+    n_with, n_wrong_with = counts_with.sum(axis=0), errors_with.sum(axis=0)
+    # A metric without a value is 0/0 in every formula here, which is the NaN promised.
+    with np.errstate(invalid="ignore"):
+        return {
+            "accuracy": (n - n_wrong) / n,
+            "brier": ((1 - values) ** 2 @ (counts_with - errors_with) + values**2 @ errors_with) / n_with,
+            "auroc": _auroc_of_groups(counts_with, errors_with),
+            "aurc": _aurc_of_groups(counts, errors),
+            "overconfidence": values @ counts_with / n_with - (n_with - n_wrong_with) / n_with,
+            "coverage_at_target": _coverage_of_groups(counts_with, errors_with, target_error) / n,
+        }
+
+
+def _auroc_of_groups(counts: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """(resamples,) shares of pairs (correct, wrong) ranked rightly, ties half. Arguments as in _metrics_of_groups."""
+    correct = counts - errors
+    n_wrong = errors.sum(axis=0)
+    wrong_below = n_wrong - np.cumsum(errors, axis=0)
+    return np.sum(correct * (wrong_below + errors / 2), axis=0) / (correct.sum(axis=0) * n_wrong)
+
+
+def _aurc_of_groups(counts: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """(resamples,) AURC. Arguments as in _metrics_of_groups.
+
+    A group of m records, e of them wrong, that follows N records with E wrong adds
+    sum over j = 1..m of (E + j e/m) / (N + j) = e + (E - N e/m) (H(N + m) - H(N)), H the harmonic numbers.
+    """
+    ranked, wrong = np.cumsum(counts, axis=0), np.cumsum(errors, axis=0)
+    n = counts.sum(axis=0)
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n.max(initial=0) + 1))])
+    steps = np.diff(harmonic[ranked.astype(int)], axis=0, prepend=0.0)
+    error_rates = errors / np.maximum(counts, 1)
+    group_sums = errors + (wrong - errors - (ranked - counts) * error_rates) * steps
+    return group_sums.sum(axis=0) / n
+
+
+def _coverage_of_groups(counts: np.ndarray, errors: np.ndarray, target_error: float) -> np.ndarray:
+    """(resamples,) largest numbers of records with an error rate <= target. Arguments as in _metrics_of_groups."""
+    used, wrong = np.cumsum(counts, axis=0), np.cumsum(errors, axis=0)
+    return np.where(wrong / np.maximum(used, 1) <= target_error, used, 0).max(axis=0, initial=0)
+
+
+def _interval(values: np.ndarray) -> dict[str, float]:
+    """low and high, the INTERVAL_PERCENTILES of (m,) values without NaN, m >= 1."""
+    low, high = np.percentile(values, INTERVAL_PERCENTILES)
+    return {"low": float(low), "high": float(high)}
+
+
+def bootstrap_intervals(
+    confidence: np.ndarray,
+    is_correct: np.ndarray,
+    question_index: np.ndarray,
+    target_error: float,
+    rng: np.random.Generator,
+    resamples: int = N_RESAMPLES,
+) -> dict[str, dict[str, float] | None]:
+    """95% percentile intervals by bootstrap over questions: name -> low and high, or None where there is none.
+
+    Names and missing confidences as in resampled_metrics; question_index: (n,) ints, the question of each record. The
+    questions that have records are drawn with replacement, with all their records. Resamples on which a metric has no
+    value are left out; if they are more than MAX_UNDEFINED_SHARE, the interval is None. So it is with fewer than 2
+    questions. An interval of width zero says that the records do not vary, not that the value is certain.
+    """
+    questions, question_index = np.unique(question_index, return_inverse=True)
+    weights = question_resamples(max(len(questions), 1), rng, resamples)
+    intervals = {}
+    for name, values in resampled_metrics(confidence, is_correct, question_index, weights, target_error).items():
+        undefined = np.isnan(values)
+        has_interval = len(questions) >= 2 and undefined.mean() <= MAX_UNDEFINED_SHARE
+        intervals[name] = _interval(values[~undefined]) if has_interval else None
+    return intervals

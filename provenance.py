@@ -1,0 +1,42 @@
+"""Where a result comes from: versions, device, commit of this program."""
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "scipy", "scikit-learn")
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of each library that can change a result."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the GPU, or of the processor architecture and its number of threads."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} x {torch.cuda.device_count()}"
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def git_commit() -> str | None:
+    """Commit of this program, with `-dirty` behind it if a tracked file differs; None outside a git checkout."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout
+        return None
+    return described.stdout.strip()
+
+
+def command_line() -> list[str]:
+    """The command as given."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]

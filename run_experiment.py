@@ -1,0 +1,226 @@
+"""How is a fixed budget of thinking tokens best split between the answer and the confidence in it?
+
+    python run_experiment.py                                     # the settings below
+    python run_experiment.py --total-budget 100 200 400          # every setting has a flag of its name
+    python run_experiment.py --help
+
+Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json.
+"""
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted, select_questions
+from tqdm import tqdm
+
+import provenance
+from budgets import Cell, make_cells
+from configuration import RULES, comments_of_constants, read_settings
+from errors import UserError
+from evaluation_tool import prompts_identity, sampled_thinking_tokens, summarise
+from results_folder import SCHEMA_VERSION, Journal, check_writable, read_records, run_name, write_json
+from two_stages import Unit, answer_request, compute_records, confidence_request
+
+# --- Settings: unit, range and reason on each line; the README has a table of them --------------------------------
+TOTAL_BUDGET = 200  # thinking tokens per question, both stages together, >= 0 (100-400 recommended); a list sweeps
+ANSWER_THINKING_RATIO = 0.5  # share of the budget for the answer stage, 0.0-1.0; a list sweeps
+SAVE_DIR = "./results_reasoning/"  # folder for results; each configuration gets its own folder inside
+model_name = "Qwen/Qwen3-4B"  # hub id or local folder of a chat model in safetensors
+
+DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .parquet or .txt file
+DATASET_CONFIG = ""  # configuration of a hub data set that has several, such as "ARC-Challenge"; empty = the only one
+DATASET_SPLIT = "test"  # split of a hub data set; a local file has none
+N_QUESTIONS = 1000  # questions, drawn by SEED and nested when the number grows; 0 = all
+N_PERMUTATIONS = 5  # orders of the options per question, >= 1; the first is as given, more average out letter bias
+
+TEMPERATURE = 0.6  # of thinking, >= 0; 0.6 is Qwen's value for thinking mode, 0 is greedy, which loops
+TOP_P = 0.95  # of thinking, in (0, 1]; Qwen's value for thinking mode
+TOP_K = 20  # of thinking, >= 0, 0 = off; Qwen's value for thinking mode
+BATCH_SIZE = 0  # prompts at a time, 0 = as many as fit; changes speed and memory, not what a record is
+SEED = 42  # of questions, permutations, thoughts and intervals, >= 0
+TARGET_ERROR = 0.05  # error rate that automated answers must stay under, in (0, 1)
+
+
+
+
+def run(settings: dict) -> None:
+    """The whole experiment, from checked settings to the table at the end."""
+    # Imported once the settings are known to be right: torch and transformers take seconds.
+    from hugging_face_model import HuggingFaceModel, PromptEncoder
+
+    cells = make_cells(settings["TOTAL_BUDGET"], settings["ANSWER_THINKING_RATIO"])
+    save_dir = check_writable(settings["SAVE_DIR"])
+    question_set = load_questions(settings["DATASET"], settings["DATASET_CONFIG"] or None, settings["DATASET_SPLIT"])
+    questions = select_questions(question_set.questions, settings["N_QUESTIONS"], settings["SEED"])
+    units = make_units(questions, settings["N_PERMUTATIONS"], settings["SEED"])
+    encoder = PromptEncoder.load(settings["model_name"])
+    if any(cell.total_budget > 0 for cell in cells):
+        encoder.check_thinking()
+    units, tokens_per_row = longest_first(units, encoder, cells)
+
+    print(f"Loading {settings['model_name']} ...", flush=True)
+    model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
+    batch_size = settings["BATCH_SIZE"] or model.rows_that_fit(tokens_per_row)
+    identity = run_identity(settings, cells, questions, encoder, model)
+    folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)
+    folder.mkdir(exist_ok=True)
+    write_json(folder / "config.json", run_config(settings, identity, question_set, len(questions), model, batch_size))
+
+    started = time.monotonic()
+    think_through(model, units, cells, settings["SEED"], batch_size, folder)
+    thinking_seconds = time.monotonic() - started
+    summary = summarise(read_records(folder / "records.jsonl"), settings["TARGET_ERROR"], settings["SEED"])
+    summary["run"] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    summary["run"]["seconds"] = thinking_seconds
+    write_json(folder / "summary.json", summary)
+    print(results_table(summary))
+    print(f"Results: {folder}")
+
+
+def make_units(questions: list[Question], n_permutations: int, seed: int) -> list[Unit]:
+    """Every question in each order of its options."""
+    units = []
+    for question in questions:
+        for permutation in range(n_permutations):
+            shown = permuted(question, permutation, seed)
+            units.append(
+                Unit(
+                    question_id=question.question_id,
+                    category=question.category,
+                    permutation=permutation,
+                    question=question.question,
+                    options=shown.options,
+                    option_order=shown.option_order,
+                    correct_option=shown.correct_option,
+                )
+            )
+    return units
+
+
+def longest_first(units: list[Unit], encoder, cells: list[Cell]) -> tuple[list[Unit], int]:
+    """Units by falling length of their prompts, so that a batch holds little padding, and the tokens the longest needs.
+
+    Raises UserError if a prompt with its thought and read-outs is longer than the model's context.
+    """
+    answer_caps = tuple({cell.answer_budget for cell in cells})
+    confidence_caps = tuple({cell.confidence_budget for cell in cells})
+    needed = []
+    for unit in units:
+        requests = (answer_request(unit, answer_caps, 0), confidence_request(unit, 0, confidence_caps, 0))
+        needed.append(max(encoder.tokens_needed(request) for request in requests))
+        if needed[-1] > encoder.context_length:
+            raise UserError(
+                f"question {unit.question_id!r}: prompt, thinking budget and read-outs need {needed[-1]:,} tokens, the"
+                f" model's context holds {encoder.context_length:,}; lower TOTAL_BUDGET or remove the question"
+            )
+    order = sorted(range(len(units)), key=lambda index: -needed[index])
+    return [units[index] for index in order], max(needed)
+
+
+def run_identity(settings: dict, cells: list[Cell], questions: list[Question], encoder, model) -> dict:
+    """Everything that decides the records; its hash is part of the run name."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "prompts": prompts_identity(),
+        "closings": encoder.closing_texts(),
+        "tokenizer": encoder.fingerprint(),
+        "model": encoder.model_fingerprint(),
+        "questions": fingerprint(questions),
+        "temperature": settings["TEMPERATURE"],
+        "top_p": settings["TOP_P"],
+        "top_k": settings["TOP_K"],
+        "seed": settings["SEED"],
+        "dtype": model.dtype,
+        "device_type": model.device.type,
+        "cells": [asdict(cell) for cell in cells],
+        "n_questions": settings["N_QUESTIONS"],
+        "n_permutations": settings["N_PERMUTATIONS"],
+    }
+
+
+def run_config(settings: dict, identity: dict, question_set: QuestionSet, n_used: int, model, batch_size: int) -> dict:
+    """What `config.json` holds: settings, what was hashed, and where the run took place."""
+    return {
+        "settings": settings,
+        "identity": identity,
+        "batch_size": batch_size,
+        "command": provenance.command_line(),
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.versions(),
+        "device": provenance.device_name(model.device),
+        "questions": {
+            "loaded": len(question_set.questions),
+            "used": n_used,
+            "n_skipped": len(question_set.skipped),
+            "skipped": question_set.skipped,
+            "notes": question_set.notes,
+        },
+    }
+
+
+def think_through(model, units: list[Unit], cells: list[Cell], seed: int, batch_size: int, folder: Path) -> None:
+    """Computes the units that the journal does not hold yet, batch by batch, each on disk before the next begins."""
+    journal = Journal(folder / "records.jsonl", n_cells=len(cells))
+    left = [unit for unit in units if (unit.question_id, unit.permutation) not in journal.finished]
+    if len(left) < len(units):
+        print(f"{len(units) - len(left):,} of {len(units):,} units are in {journal.path} already", flush=True)
+    tokens, started = 0, time.monotonic()
+    with tqdm(total=len(units), initial=len(units) - len(left), unit="question", disable=not left) as bar:
+        for start in range(0, len(left), batch_size):
+            batch = left[start : start + batch_size]
+            records = compute_records(model, batch, cells, seed, batch_size)
+            journal.append(records)
+            tokens += sum(sampled_thinking_tokens(of_unit) for of_unit in records)
+            bar.set_postfix_str(f"{tokens / (time.monotonic() - started):,.0f} thinking tokens/s", refresh=False)
+            bar.update(len(batch))
+
+
+def results_table(summary: dict) -> str:
+    """The closing table: a line per cell, then what was missing and how the caps held."""
+    target = summary["target_error"]
+    header = f"{'budget':>7}{'ratio':>7}{'records':>9}{'accuracy':>10}{'95% interval':>16}{'ECE':>7}{'Brier':>7}"
+    header += f"{'AUROC':>7}{'AURC':>7}{f'cover@{target:g}':>12}"
+    lines = ["", header]
+    for cell in summary["cells"]:
+        verbalised, interval = cell["confidences"]["confidence"], cell["accuracy_interval"]
+        line = f"{cell['total_budget']:>7}{_number(cell['answer_thinking_ratio'], 2):>7}{cell['n_records']:>9,}"
+        line += f"{_number(cell['accuracy']):>10}"
+        line += f"{_range(interval):>16}"
+        for name in ("ece", "brier", "auroc", "aurc"):
+            line += f"{_number(verbalised[name]):>7}"
+        lines.append(line + f"{_number(verbalised['coverage_at_target']):>12}")
+    questions = summary["run"]["questions"]
+    missing = sum(cell["confidences"]["confidence"]["n_missing"] for cell in summary["cells"])
+    lines += [
+        "",
+        f"Records: {summary['n_records']:,}, with errors: {summary['n_errors']:,}, without a confidence: {missing:,}.",
+        f"Questions: {questions['used']:,} of {questions['loaded']:,}. Rows skipped: {questions['n_skipped']:,}.",
+        f"Budget audit: {summary['n_records']:,} records, largest overshoot {summary['largest_overshoot']} tokens.",
+    ]
+    return "\n".join(lines)
+
+
+def _range(interval: dict[str, float] | None) -> str:
+    return "-" if interval is None else f"{interval['low']:.3f}-{interval['high']:.3f}"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def main(argv: list[str]) -> int:
+    """Runs the experiment; returns the exit status."""
+    constants = {name: value for name, value in globals().items() if name in RULES}
+    comments = comments_of_constants(Path(__file__).read_text(encoding="utf-8"))
+    try:
+        run(read_settings(constants, comments, __doc__, argv))
+    except UserError as error:
+        print(f"run_experiment.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

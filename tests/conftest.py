@@ -1,0 +1,97 @@
+"""Tiny models made on the spot: the real Qwen3 architecture, random float32 weights, about 330 tokens."""
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from hugging_face_model import HuggingFaceModel, PromptEncoder
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "<think>", "</think>"]
+
+_TURN = "{{- '<|im_start|>user\\n' + messages[0].content + '<|im_end|>\\n<|im_start|>assistant\\n' }}"
+TEMPLATES = {
+    "hybrid": _TURN + "{%- if enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}",
+    "ignores_switch": _TURN + "{{- '<think>\\n' }}",
+    "never_thinks": _TURN,
+}
+
+
+def make_tokenizer(template):
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = [("A", "n"), ("s", "w"), ("e", "r"), ("An", "sw"), ("Answ", "er"), ("Ċ", "Ċ"), ("t", "h"), ("th", "e")]
+    vocabulary = {token: index for index, token in enumerate(alphabet + ["".join(pair) for pair in merges])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in CONTROL[:3]])
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in CONTROL[3:]])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=template
+    )
+
+
+def save_tiny_model(folder, template="hybrid", **config_changes):
+    """A loadable model; the vocabulary is padded by 20 rows that no token has."""
+    tokenizer = make_tokenizer(TEMPLATES[template])
+    settings = {
+        "vocab_size": len(tokenizer) + 20,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": False,
+        "initializer_range": 0.3,  # large enough that the context decides what comes next
+    }
+    torch.manual_seed(0)
+    model = Qwen3ForCausalLM(Qwen3Config(**(settings | config_changes)))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    return save_tiny_model(tmp_path_factory.mktemp("tiny_model"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_folder):
+    """Samples from the whole vocabulary, so that about one thought in two closes by itself within 200 tokens."""
+    return HuggingFaceModel(PromptEncoder.load(str(tiny_folder)), temperature=1.0, top_p=1.0, top_k=0)
+
+
+@pytest.fixture(scope="session")
+def question_file(tmp_path_factory):
+    """Twelve questions of 2 to 5 options in the shape of TeleQnA's own file."""
+    rows = {}
+    for number in range(12):
+        n_options = 2 + number % 4
+        options = {f"option {i}": f"choice {chr(96 + i)} of {number}" for i in range(1, n_options + 1)}
+        key = 1 + number % n_options
+        rows[f"question {number}"] = {
+            "question": f"Which choice fits number {number}{', and why' * number}?",
+            **options,
+            "answer": f"option {key}: {options[f'option {key}']}",
+            "category": f"kind {number % 2}",
+        }
+    path = tmp_path_factory.mktemp("questions") / "questions.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def qwen3_encoder():
+    """Prompts of the real Qwen3 vocabulary; no weights are needed."""
+    folder = SHARED / "qwen3-tokenizer"
+    if not folder.is_dir():
+        pytest.skip("needs the real Qwen3 tokenizer in ../shared/qwen3-tokenizer")
+    from transformers import AutoTokenizer
+
+    return PromptEncoder("Qwen3", Qwen3Config(), AutoTokenizer.from_pretrained(folder))

@@ -1,0 +1,99 @@
+import re
+from pathlib import Path
+
+import pytest
+
+import run_experiment
+from configuration import RULES, comments_of_constants, flag_of, read_settings
+from errors import UserError
+
+DEFAULTS = {name: getattr(run_experiment, name) for name in RULES}
+COMMENTS = comments_of_constants(Path(run_experiment.__file__).read_text(encoding="utf-8"))
+
+
+def settings_of(*argv, **changes):
+    return read_settings(DEFAULTS | changes, COMMENTS, "", list(argv))
+
+
+def test_every_constant_of_the_config_block_has_a_rule_a_comment_and_a_flag():
+    source = Path(run_experiment.__file__).read_text(encoding="utf-8")
+    block = source[source.index("# --- Settings") : source.index("\ndef ")]
+    assert set(re.findall(r"^(\w+) = ", block, re.MULTILINE)) == set(RULES)
+    assert COMMENTS.keys() >= RULES.keys()
+
+
+def test_the_published_defaults():
+    settings = settings_of()
+    assert settings["TOTAL_BUDGET"] == [200]
+    assert settings["ANSWER_THINKING_RATIO"] == [0.5]
+    assert settings["SAVE_DIR"] == "./results_reasoning/"
+    assert settings["model_name"] == "Qwen/Qwen3-4B"
+    assert (settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"]) == (0.6, 0.95, 20)
+
+
+def test_flags_override_constants():
+    argv = "--total-budget 100 200 400 --answer-thinking-ratio 0 0.5 1 --model-name ./here --n-questions 0".split()
+    settings = settings_of(*argv)
+    assert settings["TOTAL_BUDGET"] == [100, 200, 400]
+    assert settings["ANSWER_THINKING_RATIO"] == [0.0, 0.5, 1.0]
+    assert settings["model_name"] == "./here"
+    assert settings["N_QUESTIONS"] == 0
+
+
+def test_a_list_in_the_constants_sweeps():
+    assert settings_of(TOTAL_BUDGET=[100, 200])["TOTAL_BUDGET"] == [100, 200]
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        ("--total-bugdet 100", "unrecognized arguments: --total-bugdet 100"),
+        ("--total 100", "unrecognized arguments: --total 100"),
+        ("--answer-thinking-ratio 1.5", "--answer-thinking-ratio 1.5: allowed is a number from 0.0 to 1.0"),
+        ("--answer-thinking-ratio nan", "--answer-thinking-ratio nan: allowed is a number from 0.0 to 1.0"),
+        ("--total-budget -5", "--total-budget -5: allowed is a whole number of thinking tokens, 0 or more"),
+        ("--total-budget 100 -5", "--total-budget -5: allowed is a whole number of thinking tokens, 0 or more"),
+        ("--total-budget 99.5", "--total-budget 99.5: allowed is a whole number of thinking tokens, 0 or more"),
+        ("--n-questions -3", "--n-questions -3: allowed is a whole number of questions (0 = all), 0 or more"),
+        ("--n-permutations 0", "--n-permutations 0: allowed is a whole number of permutations, 1 or more"),
+        ("--top-p 0", "--top-p 0.0: allowed is a number above 0, at most 1"),
+        ("--temperature inf", "--temperature inf: allowed is a number from 0 (greedy) to 10"),
+        ("--target-error 1", "--target-error 1.0: allowed is a number above 0 and below 1"),
+        ("--seed 1 --seed 2", "--seed is given 2 times, once is allowed"),
+        ("--seed", "expected 1 argument"),
+        ("--n-questions 5 6", "unrecognized arguments: 6"),
+    ],
+)
+def test_a_wrong_flag_is_one_line_that_names_it(argv, line):
+    with pytest.raises(UserError) as caught:
+        settings_of(*argv.split())
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TOTAL_BUDGET", 200.0),
+        ("TOTAL_BUDGET", []),
+        ("TOTAL_BUDGET", [100, "200"]),
+        ("TOTAL_BUDGET", True),
+        ("ANSWER_THINKING_RATIO", "0.5"),
+        ("ANSWER_THINKING_RATIO", None),
+        ("N_QUESTIONS", [5]),
+        ("model_name", ""),
+    ],
+)
+def test_a_wrong_constant_is_refused_by_its_name(name, value):
+    with pytest.raises(UserError, match=f"^{name} "):
+        settings_of(**{name: value})
+
+
+def test_help_shows_every_setting_with_its_comment(capsys):
+    with pytest.raises(SystemExit) as caught:
+        settings_of("--help")
+    assert caught.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name in RULES:
+        assert flag_of(name) in shown
+        assert " ".join(COMMENTS[name].split()) in shown

@@ -1,0 +1,245 @@
+import math
+
+import numpy as np
+import pytest
+
+from evaluation_tool import (
+    CONFIDENCE_READOUT,
+    CONFIDENCES,
+    P_TRUE_READOUT,
+    answer_prompt,
+    answer_readout,
+    check_caps,
+    chosen_option,
+    confidence_prompt,
+    sampled_thinking_tokens,
+    summarise,
+)
+from model_interface import Reading, ReadoutResult
+
+# --- prompts beside their read-outs --------------------------------------------------------------------------------
+
+
+def test_the_answer_prompt_shows_every_option_behind_the_letter_that_its_readout_reads():
+    for n_options in (2, 5, 26):
+        options = tuple(f"option text {number}" for number in range(n_options))
+        prompt = answer_prompt("What?", options)
+        readout = answer_readout(n_options)
+        assert len(readout.choices) == n_options
+        for option, (spelling,) in zip(options, readout.choices, strict=True):
+            assert f"\n{spelling.strip()}) {option}\n" in prompt
+        assert "What?" in prompt
+        assert f"{readout.prefix} <letter>" in prompt
+
+
+def test_the_confidence_prompt_shows_question_options_and_the_proposed_answer():
+    prompt = confidence_prompt("What?", ("one", "two", "three"), 1)
+    assert "What?\nA) one\nB) two\nC) three\n" in prompt
+    assert "Proposed answer: B) two\n" in prompt
+    assert f"{CONFIDENCE_READOUT.prefix} <number between 0.00 and 1.00>" in prompt
+
+
+def test_the_confidence_readout_has_the_101_numbers_in_order():
+    spelt = [float(spelling) for (spelling,) in CONFIDENCE_READOUT.choices]
+    assert spelt == list(CONFIDENCES)
+    assert (len(spelt), spelt[0], spelt[-1]) == (101, 0.0, 1.0)
+    assert len({len(spelling) for (spelling,) in CONFIDENCE_READOUT.choices}) == 1
+
+
+def test_yes_comes_first_in_p_true():
+    assert [spelling.strip().lower() for spelling in P_TRUE_READOUT.choices[0]] == ["yes", "yes"]
+
+
+# --- scoring ---------------------------------------------------------------------------------------------------------
+
+
+def reading(result, cap=10, used=3):
+    return Reading(cap, [1] * used, "...", "capped", 5, 6, 7, {"answer": result})
+
+
+def test_the_likeliest_option_is_chosen_and_a_missing_readout_chooses_none():
+    assert chosen_option(reading(ReadoutResult([0.2, 0.5, 0.3], 0.9))) == 1
+    assert chosen_option(reading(None)) is None
+
+
+def make_test_record(question_id, confidence, is_correct, **changes):
+    """A record as `records.jsonl` has it, of a question with three options of which the first is correct."""
+    error = "something" if confidence is None else None
+    record = {
+        "question_id": question_id,
+        "category": "radio",
+        "permutation": 0,
+        "total_budget": 20,
+        "answer_thinking_ratio": 0.5,
+        "answer_budget": 10,
+        "confidence_budget": 10,
+        "option_order": [0, 1, 2],
+        "predicted_option": 0 if is_correct else 1,
+        "is_correct": is_correct,
+        "confidence": confidence,
+        "confidence_expectation": confidence,
+        "p_true": confidence,
+        "answer_probability": 0.5,
+        "answer_readout_mass": 0.9,
+        "confidence_readout_mass": 0.8,
+        "p_true_readout_mass": None if confidence is None else 0.7,
+        "error": error,
+    }
+    for stage, used, stopped in (("answer", 10, "capped"), ("confidence", 4, "natural")):
+        record |= {
+            f"{stage}_thinking_ids": [1] * used,
+            f"{stage}_thinking_tokens": used,
+            f"{stage}_stopped": stopped,
+            f"{stage}_prompt_tokens": 100,
+            f"{stage}_injected_tokens": 26,
+            f"{stage}_readout_tokens": 3,
+        }
+    return record | changes
+
+
+def one_cell(records):
+    summary = summarise(records, target_error=0.05, seed=1)
+    assert len(summary["cells"]) == 1
+    return summary["cells"][0]
+
+
+def test_a_cap_that_leaks_fails_loudly():
+    record = make_test_record("q", 0.5, True)
+    check_caps(record)
+    with pytest.raises(RuntimeError, match="cap 10"):
+        check_caps(record | {"answer_thinking_tokens": 11, "answer_thinking_ids": [1] * 11})
+    with pytest.raises(RuntimeError, match="thinking ids"):
+        check_caps(record | {"confidence_thinking_tokens": 3})
+
+
+def test_sampled_tokens_count_each_thought_once_at_its_longest():
+    records = [
+        make_test_record("q", 0.5, True, answer_thinking_tokens=10, confidence_thinking_tokens=4),
+        make_test_record("q", 0.5, True, answer_thinking_tokens=25, confidence_thinking_tokens=2),
+        make_test_record("q", 0.5, False, answer_thinking_tokens=0, confidence_thinking_tokens=30),
+    ]
+    assert sampled_thinking_tokens(records) == 25 + 4 + 30
+
+
+# --- summary ---------------------------------------------------------------------------------------------------------
+
+
+def test_hand_made_records_give_hand_made_figures():
+    cell = one_cell([
+        make_test_record("a", 0.9, True),
+        make_test_record("b", 0.7, True),
+        make_test_record("c", 0.6, False),
+        make_test_record("d", 0.2, False),
+    ])
+    assert (cell["n_questions"], cell["n_records"], cell["n_errors"], cell["accuracy"]) == (4, 4, 0, 0.5)
+    verbalised = cell["confidences"]["confidence"]
+    assert (verbalised["n"], verbalised["n_missing"]) == (4, 0)
+    assert verbalised["mean_confidence"] == pytest.approx(0.6)
+    assert verbalised["ece"] == pytest.approx((0.1 + 0.3 + 0.6 + 0.2) / 4)
+    assert verbalised["brier"] == pytest.approx((0.01 + 0.09 + 0.36 + 0.04) / 4)
+    assert verbalised["auroc"] == 1.0
+    assert verbalised["aurc"] == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
+    assert verbalised["coverage_at_target"] == 0.5
+    assert verbalised["overconfidence"] == pytest.approx(0.1)
+    assert cell["readout_masses"] == {
+        "answer_readout_mass": pytest.approx(0.9),
+        "confidence_readout_mass": pytest.approx(0.8),
+        "p_true_readout_mass": pytest.approx(0.7),
+    }
+
+
+def test_a_record_with_an_error_is_counted_and_not_scored():
+    good = [make_test_record("a", 0.9, True), make_test_record("b", 0.2, False)]
+    unread = make_test_record("c", None, None, predicted_option=None, answer_probability=None, answer_readout_mass=None)
+    broken = make_test_record("d", None, True)
+    cell, clean = one_cell([*good, unread, broken]), one_cell(good)
+    assert (cell["n_records"], cell["n_errors"], cell["accuracy"]) == (4, 2, 0.5)
+    verbalised = cell["confidences"]["confidence"]
+    assert (verbalised["n"], verbalised["n_missing"]) == (2, 2)
+    for name in ("ece", "brier", "auroc"):
+        assert verbalised[name] == clean["confidences"]["confidence"][name]
+    # the answer without a confidence ranks last among the three that have an answer
+    assert verbalised["aurc"] == pytest.approx((0 + 1 / 2 + 1 / 3) / 3)
+    assert cell["confidences"]["answer_probability"]["n_missing"] == 2
+
+
+def test_a_cell_of_errors_only_has_nulls_and_no_crash():
+    none = {"predicted_option": None, "answer_probability": None, "answer_readout_mass": None}
+    cell = one_cell([make_test_record(name, None, None, **none) for name in "abc"])
+    assert (cell["accuracy"], cell["accuracy_interval"], cell["n_errors"]) == (None, None, 3)
+    for name in ("ece", "brier", "auroc", "aurc", "coverage_at_target", "overconfidence", "mean_confidence"):
+        assert cell["confidences"]["confidence"][name] is None
+
+
+def test_consistency_and_spread_over_permutations():
+    moved = {"permutation": 1, "option_order": [1, 0, 2]}
+    same_option = make_test_record("a", 0.9, True) | moved | {"predicted_option": 1, "confidence": 0.5}
+    other_option = make_test_record("b", 0.9, True) | moved | {"predicted_option": 0}
+    cell = one_cell([make_test_record("a", 0.9, True), same_option, make_test_record("b", 0.9, True), other_option])
+    assert cell["answer_consistency"] == 0.5
+    assert cell["confidences"]["confidence"]["permutation_spread"] == pytest.approx((0.2 + 0) / 2)
+    assert [(row["permutation"], row["n"]) for row in cell["per_permutation"]] == [(0, 2), (1, 2)]
+    single = one_cell([make_test_record("a", 0.9, True)])
+    assert single["answer_consistency"] is None
+    assert single["confidences"]["confidence"]["permutation_spread"] is None
+
+
+def test_groups_have_their_own_figures_and_a_missing_category_is_last():
+    cell = one_cell([
+        make_test_record("a", 1.0, True, category=None),
+        make_test_record("b", 1.0, False, category="radio"),
+        make_test_record("c", 1.0, True, category="core"),
+    ])
+    assert [(row["category"], row["n"], row["accuracy"], row["ece"]) for row in cell["per_category"]] == [
+        ("core", 1, 1.0, 0.0),
+        ("radio", 1, 0.0, 1.0),
+        (None, 1, 1.0, 0.0),
+    ]
+
+
+def test_the_audit_counts_what_was_capped_and_used():
+    first, second = make_test_record("a", 0.9, True), make_test_record("b", 0.9, True)
+    second |= {"answer_thinking_tokens": 4, "answer_stopped": "natural"}
+    summary = summarise([first, second], 0.05, 1)
+    assert summary["largest_overshoot"] == 0
+    assert summary["cells"][0]["budget_audit"]["answer"] == {
+        "cap": 10,
+        "n_records": 2,
+        "largest_overshoot": 0,
+        "share_capped": 0.5,
+        "mean_thinking_tokens": 7.0,
+        "max_thinking_tokens": 10,
+    }
+    second["answer_thinking_tokens"] = 13
+    assert summarise([first, second], 0.05, 1)["largest_overshoot"] == 3
+
+
+def test_the_summary_does_not_depend_on_the_order_of_the_records():
+    rng = np.random.default_rng(0)
+    records = [
+        make_test_record(f"q{number // 2}", round(rng.random(), 2), bool(rng.random() < 0.5), permutation=number % 2)
+        for number in range(80)
+    ]
+    shuffled = [records[index] for index in rng.permutation(80)]
+    assert_equal_json(summarise(records, 0.05, 1), summarise(shuffled, 0.05, 1))
+
+
+def assert_equal_json(first, second):
+    if isinstance(first, dict):
+        assert first.keys() == second.keys()
+        for key in first:
+            assert_equal_json(first[key], second[key])
+    elif isinstance(first, list):
+        assert len(first) == len(second)
+        for one, other in zip(first, second, strict=True):
+            assert_equal_json(one, other)
+    elif isinstance(first, float):
+        assert math.isclose(first, second, abs_tol=1e-12)
+    else:
+        assert first == second
+
+
+def test_cells_are_kept_apart():
+    other = {"total_budget": 40, "answer_budget": 20, "confidence_budget": 20}
+    summary = summarise([make_test_record("a", 0.9, True), make_test_record("a", 0.1, False, **other)], 0.05, 1)
+    assert [(cell["total_budget"], cell["accuracy"]) for cell in summary["cells"]] == [(20, 1.0), (40, 0.0)]

@@ -1,0 +1,429 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import CONTROL, SHARED, TEMPLATES, make_tokenizer, save_tiny_model
+from scipy.stats import chisquare
+from transformers import AutoModelForCausalLM, MistralConfig, Qwen3Config
+from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+from errors import UserError
+from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_prompt, answer_readout, confidence_prompt
+from hugging_face_model import (
+    CAPPED_CLOSING,
+    NATURAL_CLOSING,
+    HuggingFaceModel,
+    PromptEncoder,
+    choose_tokens,
+    uniforms,
+)
+from model_interface import ThoughtRequest
+
+READOUTS = {"answer": answer_readout(4), "confidence": CONFIDENCE_READOUT, "p_true": P_TRUE_READOUT}
+CAPS = (0, 1, 7, 40, 200)
+
+
+def request(number, caps=CAPS, readouts=READOUTS):
+    return ThoughtRequest("Why? " * number + "Because.", tuple(caps), readouts, f"row {number}")
+
+
+def assert_same_reading(first, second, tolerance=1e-5):
+    assert first.thinking_ids == second.thinking_ids
+    assert (first.stopped, first.error) == (second.stopped, second.error)
+    for name, result in first.readouts.items():
+        np.testing.assert_allclose(result.probabilities, second.readouts[name].probabilities, atol=tolerance)
+        assert result.mass == pytest.approx(second.readouts[name].mass, abs=tolerance)
+
+
+@pytest.fixture(scope="module")
+def requests():
+    return [request(number) for number in range(1, 9)]
+
+
+@pytest.fixture(scope="module")
+def readings(tiny_model, requests):
+    return tiny_model.read_thoughts(requests)
+
+
+# --- prompts: text is never control ------------------------------------------------------------------------------
+
+
+def control_ids(encoder, text, thinking):
+    return [i for i in encoder.encode_prompt(text, thinking).ids if i in encoder.control_tokens]
+
+
+def assert_text_is_never_control(encoder):
+    options = ("one", "two", "three")
+    for token in encoder.control_tokens.values():
+        for text in (token, f"a{token}b", f"{token}{token}\n{token}", token[:-1] + token):
+            hostile_options = (text, "two", f"three {text}")
+            for thinking in (True, False):
+                assert control_ids(encoder, answer_prompt(text, hostile_options), thinking) == control_ids(
+                    encoder, answer_prompt("plain", options), thinking
+                )
+                assert control_ids(encoder, confidence_prompt(text, hostile_options, 0), thinking) == control_ids(
+                    encoder, confidence_prompt("plain", options, 0), thinking
+                )
+            assert text in encoder.decode(encoder.encode_prompt(text, True).ids)
+
+
+def test_text_never_becomes_control(tiny_model):
+    assert len(tiny_model.encoder.control_tokens) == len(CONTROL)
+    assert_text_is_never_control(tiny_model.encoder)
+
+
+def test_text_never_becomes_control_in_the_real_vocabulary(qwen3_encoder):
+    assert len(qwen3_encoder.control_tokens) == 26
+    assert_text_is_never_control(qwen3_encoder)
+
+
+def test_ordinary_text_is_encoded_as_the_template_rendered_whole(qwen3_encoder):
+    text = answer_prompt("What's Δf = 15 kHz in 5G NR?  (see TS 38.211)\n", ("ſubcarrier spacing", "über", "频率", "1/3"))
+    for thinking in (True, False):
+        rendered = qwen3_encoder.tokenizer.apply_chat_template(
+            [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True, enable_thinking=thinking
+        )
+        opened = "<think>\n" if thinking else ""
+        assert qwen3_encoder.encode_prompt(text, thinking).ids == qwen3_encoder.encode_control(rendered + opened)
+
+
+def test_the_capped_closing_is_24_tokens_in_qwens_vocabulary(qwen3_encoder):
+    assert len(qwen3_encoder.encode_closing("capped")) == 24
+    assert qwen3_encoder.encode_closing("natural") == [151668, 271]
+    assert qwen3_encoder.encode_closing("none") == []
+
+
+# --- prompts: the think block by template -------------------------------------------------------------------------
+
+
+def encoder_of(template, **config_changes):
+    return PromptEncoder("a model", Qwen3Config(**config_changes), make_tokenizer(template))
+
+
+def tail_of(encoder, thinking):
+    """Ids behind `assistant` and its newline."""
+    ids = encoder.encode_prompt("text", thinking).ids
+    start = "<|im_start|>assistant\n"
+    head = encoder.encode_control(start)
+    begin = max(i for i in range(len(ids)) if ids[i : i + len(head)] == head)
+    return ids[begin + len(head) :]
+
+
+def test_hybrid_template_gets_an_open_block_or_its_own_closed_one():
+    encoder = encoder_of(TEMPLATES["hybrid"])
+    assert encoder.can_think
+    assert tail_of(encoder, True) == encoder.encode_control("<think>\n")
+    assert tail_of(encoder, False) == encoder.encode_control("<think>\n\n</think>\n\n")
+    assert encoder.encode_prompt("text", True).injected_tokens == 2
+    assert encoder.encode_prompt("text", False).injected_tokens == 0
+
+
+def test_template_that_opens_the_block_itself_is_left_open_or_closed_for_it():
+    encoder = encoder_of(TEMPLATES["ignores_switch"])
+    assert encoder.can_think
+    assert tail_of(encoder, True) == encoder.encode_control("<think>\n")
+    assert tail_of(encoder, False) == encoder.encode_control("<think>\n") + encoder.encode_control("\n</think>\n\n")
+    assert encoder.encode_prompt("text", True).injected_tokens == 0
+    assert encoder.encode_prompt("text", False).injected_tokens == len(encoder.encode_control("\n</think>\n\n"))
+
+
+def test_template_without_thinking_runs_at_budget_zero_only():
+    encoder = encoder_of(TEMPLATES["never_thinks"])
+    assert not encoder.can_think  # although its vocabulary has the tags, as that of Qwen3-Instruct-2507
+    assert tail_of(encoder, False) == []
+    with pytest.raises(UserError, match="TOTAL_BUDGET = 0"):
+        encoder.check_thinking()
+
+
+def test_tags_that_are_not_single_tokens_cannot_be_capped():
+    tokenizer = make_tokenizer(TEMPLATES["hybrid"].replace("think>", "thought>"))
+    assert not PromptEncoder("a model", Qwen3Config(), tokenizer).can_think
+
+
+# --- what cannot be run is refused ---------------------------------------------------------------------------------
+
+
+def test_a_cache_that_cannot_be_cropped_is_refused():
+    with pytest.raises(UserError, match="sliding window"):
+        PromptEncoder("a model", MistralConfig(sliding_window=64), make_tokenizer(TEMPLATES["hybrid"]))
+
+
+def test_a_tokenizer_without_chat_template_is_refused():
+    with pytest.raises(UserError, match="no chat template"):
+        PromptEncoder("a model", Qwen3Config(), make_tokenizer(None))
+
+
+def test_a_template_that_does_not_show_the_user_text_once_is_refused():
+    with pytest.raises(UserError, match="0 times"):
+        PromptEncoder("a model", Qwen3Config(), make_tokenizer("hello"))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("./nowhere/model", "no such folder"),
+        ("/nowhere/model", "no such folder"),
+        ("not a name", "neither a folder nor a hub id"),
+    ],
+)
+def test_a_model_that_is_not_there_is_refused(name, line):
+    with pytest.raises(UserError, match=line):
+        PromptEncoder.load(name)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no config\.json"):
+        PromptEncoder.load(str(tmp_path))
+
+
+def test_weights_that_are_not_safetensors_are_refused(tmp_path, tiny_folder):
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    for path in tiny_folder.iterdir():
+        if path.suffix != ".safetensors":
+            (folder / path.name).write_bytes(path.read_bytes())
+    torch.save({}, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="safetensors"):
+        HuggingFaceModel(PromptEncoder.load(str(folder)), 0.6, 0.95, 20)
+
+
+# --- caps ----------------------------------------------------------------------------------------------------------
+
+
+def test_no_thought_is_longer_than_its_cap_and_cap_zero_has_none(readings):
+    for of_request in readings:
+        assert [reading.cap for reading in of_request] == list(CAPS)
+        for reading in of_request:
+            assert reading.thinking_tokens <= reading.cap
+            assert (reading.stopped == "none") == (reading.cap == 0)
+            if reading.stopped == "capped":
+                assert reading.thinking_tokens == reading.cap
+
+
+def test_some_thoughts_close_naturally_and_some_are_capped(readings):
+    stopped = [reading.stopped for of_request in readings for reading in of_request if reading.cap == 200]
+    assert 0 < stopped.count("natural") < len(stopped)
+
+
+def test_the_thought_at_a_cap_begins_the_thought_at_a_larger_cap(readings):
+    for of_request in readings:
+        for small, large in zip(of_request, of_request[1:], strict=False):
+            assert large.thinking_ids[: small.thinking_tokens] == small.thinking_ids
+            if small.stopped == "natural":
+                assert large.stopped == "natural"
+                assert large.thinking_ids == small.thinking_ids
+
+
+def test_the_closing_tag_takes_a_step_but_is_no_thinking(tiny_model, readings, requests):
+    natural = [
+        (request, reading)
+        for request, of_request in zip(requests, readings, strict=True)
+        for reading in of_request
+        if reading.stopped == "natural"
+    ]
+    source, reading = natural[0]
+    closing_sample = reading.thinking_tokens + 1
+    caps = (closing_sample - 1, closing_sample)
+    before, at = tiny_model.read_thoughts([ThoughtRequest(source.user_text, caps, READOUTS, source.random_key)])[0]
+    assert (before.stopped, at.stopped) == ("capped", "natural")
+    assert before.thinking_ids == at.thinking_ids
+
+
+def test_a_thought_holds_no_control_token_and_no_token_of_the_padded_vocabulary(tiny_model, readings):
+    real = set(tiny_model.encoder.tokenizer.get_vocab().values()) - tiny_model.encoder.control_tokens.keys()
+    sampled = {i for of_request in readings for reading in of_request for i in reading.thinking_ids}
+    assert sampled <= real
+    assert len(sampled) > 100
+
+
+def test_token_counts_add_up_to_what_was_fed(tiny_model, readings, requests):
+    encoder = tiny_model.encoder
+    for source, of_request in zip(requests, readings, strict=True):
+        for reading in of_request:
+            prompt = encoder.encode_prompt(source.user_text, reading.cap > 0)
+            closing = encoder.encode_closing(reading.stopped)
+            assert reading.prompt_tokens + reading.injected_tokens == len(prompt.ids) + len(closing)
+
+
+# --- one thought, many caps: the masked cache against a computation from scratch ------------------------------------
+
+
+def probabilities_from_scratch(model, request, reading, readout):
+    """Per choice the unconstrained probability, every spelling in a forward pass of its own without a cache."""
+    encoder = model.encoder
+    ids = encoder.encode_prompt(request.user_text, reading.cap > 0).ids + reading.thinking_ids
+    ids += encoder.encode_control({"natural": NATURAL_CLOSING, "capped": CAPPED_CLOSING, "none": ""}[reading.stopped])
+    ids += encoder.encode_plain(readout.prefix)
+    joint = []
+    for spellings in readout.choices:
+        joint.append(0.0)
+        for spelling in spellings:
+            behind = encoder.encode_plain(readout.prefix + spelling)[len(encoder.encode_plain(readout.prefix)) :]
+            with torch.inference_mode():
+                logits = model.model(input_ids=torch.tensor([ids + behind])).logits[0].double()
+            steps = logits.log_softmax(-1)[len(ids) - 1 : -1]
+            joint[-1] += steps.gather(-1, torch.tensor(behind)[:, None]).sum().exp().item()
+    return np.array(joint)
+
+
+def test_readouts_from_the_masked_cache_equal_readouts_from_scratch(tiny_model, readings, requests):
+    kinds = set()
+    for source, of_request in list(zip(requests, readings, strict=True))[:4]:
+        for reading in of_request:
+            kinds.add(reading.stopped)
+            for name, readout in READOUTS.items():
+                joint = probabilities_from_scratch(tiny_model, source, reading, readout)
+                result = reading.readouts[name]
+                np.testing.assert_allclose(result.probabilities, joint / joint.sum(), atol=1e-6)
+                assert result.mass == pytest.approx(joint.sum(), rel=1e-4)
+    assert kinds == {"none", "capped", "natural"}
+
+
+def test_a_thought_is_what_plain_sampling_without_a_cache_gives(tiny_model, readings, requests):
+    """Step by step from scratch, with the same uniforms: the processor, the caps and the padding change nothing."""
+    encoder, source, reading = tiny_model.encoder, requests[2], readings[2][3]
+    ids, draws = encoder.encode_prompt(source.user_text, True).ids, uniforms(source.random_key, 40)
+    thought = []
+    for draw in draws:
+        with torch.inference_mode():
+            scores = tiny_model.model(input_ids=torch.tensor([ids + thought])).logits[:, -1]
+        forbidden = [i for i in range(scores.shape[1]) if i >= len(encoder.tokenizer)]
+        forbidden += [i for i in encoder.control_tokens if i != encoder.think_close_id]
+        scores = scores.index_fill(-1, torch.tensor(forbidden), -torch.inf)
+        probability = scores[0].double().softmax(-1).numpy()
+        token = int(np.searchsorted(probability.cumsum(), draw, side="right"))
+        if token == encoder.think_close_id:
+            break
+        thought.append(token)
+    assert reading.thinking_ids == thought
+
+
+# --- randomness belongs to the row -----------------------------------------------------------------------------------
+
+
+def test_readings_do_not_depend_on_the_batch(tiny_model, readings, requests):
+    alone = [tiny_model.read_thoughts([one])[0] for one in requests]
+    backwards = tiny_model.read_thoughts(requests[::-1])[::-1]
+    for of_request, others, reversed_ in zip(readings, alone, backwards, strict=True):
+        for first, second, third in zip(of_request, others, reversed_, strict=True):
+            assert_same_reading(first, second)
+            assert_same_reading(first, third)
+
+
+def test_rows_of_a_batch_may_have_different_caps(tiny_model, readings):
+    mixed = tiny_model.read_thoughts([request(1, (7,)), request(2, (200, 0)), request(3, (40, 1)), request(4, (0,))])
+    assert_same_reading(mixed[0][0], readings[0][2])
+    assert_same_reading(mixed[1][0], readings[1][4])
+    assert_same_reading(mixed[1][1], readings[1][0])
+    assert_same_reading(mixed[2][0], readings[2][3])
+    assert_same_reading(mixed[2][1], readings[2][1])
+    assert_same_reading(mixed[3][0], readings[3][0])
+
+
+def test_another_key_gives_another_thought(tiny_model):
+    one, other = tiny_model.read_thoughts(
+        [ThoughtRequest("Why?", (40,), READOUTS, "one"), ThoughtRequest("Why?", (40,), READOUTS, "other")]
+    )
+    assert one[0].thinking_ids != other[0].thinking_ids
+
+
+def test_uniforms_are_a_function_of_the_key_and_a_short_draw_begins_a_long_one():
+    assert uniforms("a", 5).tolist() == uniforms("a", 50)[:5].tolist()
+    assert uniforms("a", 5).tolist() != uniforms("b", 5).tolist()
+    # fixed, so that a change of the generator, which would change every published record, is noticed
+    assert uniforms("a", 2).tolist() == pytest.approx([0.5532476238985743, 0.08723437013155333], abs=1e-16)
+
+
+@pytest.mark.parametrize(("temperature", "top_p", "top_k"), [(0.6, 0.95, 20), (1.0, 0.5, 0), (1.5, 1.0, 5), (1, 1, 0)])
+def test_sampling_draws_from_the_distribution_that_transformers_defines(temperature, top_p, top_k):
+    scores = torch.randn(1, 60, generator=torch.Generator().manual_seed(3)) * 2
+    wanted = scores / 1.0
+    if temperature != 1:
+        wanted = TemperatureLogitsWarper(float(temperature))(None, wanted)
+    if top_k:
+        wanted = TopKLogitsWarper(top_k)(None, wanted)
+    if top_p < 1:
+        wanted = TopPLogitsWarper(top_p)(None, wanted)
+    probability = wanted[0].double().softmax(-1).numpy()
+    draws = torch.from_numpy(np.random.default_rng(0).random(20_000))
+    chosen = choose_tokens(scores.expand(len(draws), -1), draws, temperature, top_p, top_k).numpy()
+    counts = np.bincount(chosen, minlength=60)
+    possible = probability > 0
+    assert counts[~possible].sum() == 0
+    if possible.sum() > 1:
+        assert chisquare(counts[possible], probability[possible] * len(draws)).pvalue > 0.001
+    # inverse CDF in token-id order: the chosen token never falls as the uniform rises
+    assert np.all(np.diff(chosen[np.argsort(draws.numpy())]) >= 0)
+
+
+def test_the_ends_of_the_uniform_choose_possible_tokens():
+    scores = torch.tensor([[-torch.inf, 1.0, -torch.inf, 2.0, -torch.inf]])
+    for uniform, token in ((0.0, 1), (1 - 2**-53, 3)):
+        assert choose_tokens(scores, torch.tensor([uniform], dtype=torch.float64), 1.0, 1.0, 0).item() == token
+
+
+def test_temperature_zero_is_greedy():
+    scores = torch.tensor([[0.0, 3.0, 1.0]])
+    assert choose_tokens(scores, torch.tensor([0.99], dtype=torch.float64), 0, 0.95, 20).item() == 1
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_with_logits_that_are_not_finite_carries_an_error_and_leaves_the_others_alone(tmp_path):
+    folder = save_tiny_model(tmp_path / "poisoned")
+    model = HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)
+    caps = (0, 1, 7, 40)
+    good = model.read_thoughts([request(1, caps)])[0]
+    poison = model.encoder.encode_plain("Z")[0]
+    assert poison not in good[-1].thinking_ids
+    with torch.no_grad():
+        model.model.get_input_embeddings().weight[poison] = torch.nan
+    healthy, bad = model.read_thoughts([request(1, caps), ThoughtRequest("Z", caps, READOUTS, "row 2")])
+    for reading in bad:
+        assert "not finite" in reading.error
+        assert set(reading.readouts.values()) == {None}
+        assert reading.thinking_ids == []
+    for first, second in zip(healthy, good, strict=True):
+        assert_same_reading(first, second)
+
+
+def test_a_published_generation_config_does_not_change_the_sampling(tmp_path, tiny_model):
+    folder = save_tiny_model(tmp_path / "penalty")
+    published = {"repetition_penalty": 5.0, "do_sample": True, "max_new_tokens": 3, "eos_token_id": 1}
+    (folder / "generation_config.json").write_text(json.dumps(published), encoding="utf-8")
+    model = HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)
+    for first, second in zip(
+        model.read_thoughts([request(3)])[0], tiny_model.read_thoughts([request(3)])[0], strict=True
+    ):
+        assert_same_reading(first, second)
+
+
+def test_tokens_needed_is_the_longest_row_that_is_fed(tiny_model):
+    encoder, one = tiny_model.encoder, request(1, (0, 40))
+    longest = max(
+        len(encoder.encode_plain(readout.prefix + spelling))
+        for readout in READOUTS.values()
+        for spellings in readout.choices
+        for spelling in spellings
+    )
+    prompt = len(encoder.encode_prompt(one.user_text, True).ids)
+    assert encoder.tokens_needed(one) == prompt + 40 + len(encoder.encode_closing("capped")) + longest
+
+
+@pytest.mark.skipif(not (SHARED / "make_random_qwen3.py").is_file(), reason="needs ../shared/make_random_qwen3.py")
+def test_the_real_vocabulary_runs(tmp_path, qwen3_encoder):
+    """The real Qwen3 tokenizer: 101 confidences behind one prefix, thoughts at every cap, bfloat16."""
+    qwen3_encoder.tokenizer.save_pretrained(tmp_path)
+    config = Qwen3Config(
+        vocab_size=151936, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=8, tie_word_embeddings=True, dtype="bfloat16",
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    model = HuggingFaceModel(PromptEncoder.load(str(tmp_path)), 0.6, 0.95, 20)
+    assert model.dtype == "bfloat16"
+    for reading in model.read_thoughts([request(1, (0, 5, 20))])[0]:
+        assert reading.thinking_tokens == reading.cap
+        assert len(reading.readouts["confidence"].probabilities) == 101
+        assert sum(reading.readouts["confidence"].probabilities) == pytest.approx(1)

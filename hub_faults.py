@@ -1,2 +1,48 @@
-HUB_ERRORS = (OSError, ValueError)
-def hub_fault(error, name): return str(error)
+"""Faults of the model and data hub, each in one line that says what to do."""
+from collections.abc import Iterator
+
+from huggingface_hub import errors as hub
+from huggingface_hub.utils import logging as hub_logging
+
+hub_logging.set_verbosity_error()  # its retries would bury the one line that says what is wrong
+
+HUB_ERRORS = (OSError, ValueError, hub.HfHubHTTPError)  # what loading from the hub or a folder raises
+
+_LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
+
+
+def hub_fault(error: BaseException, page: str) -> str:
+    """Why something could not be loaded, in one line. page: its address on the hub, where terms are accepted."""
+    chain = list(_causes(error))
+    if _first(chain, hub.GatedRepoError):
+        return f"access is gated; accept the terms at {page} and {_LOG_IN}"
+    if _first(chain, hub.RepositoryNotFoundError):
+        return f"the hub has no such repository; check the spelling, or if it is private {_LOG_IN}"
+    if _first(chain, hub.OfflineModeIsEnabled):
+        return "it is not in the local cache, and the hub is switched off by HF_HUB_OFFLINE"
+    status = _status(chain)
+    if status in (401, 403):
+        return f"the hub denied access ({status}); {_LOG_IN}"
+    if status == 404:
+        return "the hub has no such file (404)"
+    if status is not None:
+        return f"the hub answered with an error ({status}); try again later"
+    if _first(chain, hub.LocalEntryNotFoundError) or _first(chain, ConnectionError):
+        return "the hub cannot be reached and it is not in the local cache; check the connection, or name a local copy"
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _first(chain, kind):
+    return next((error for error in chain if isinstance(error, kind)), None)
+
+
+def _status(chain) -> int | None:
+    """HTTP status of the innermost answer of the hub; None if there was none."""
+    answers = [error.response for error in chain if getattr(error, "response", None) is not None]
+    return answers[-1].status_code if answers else None

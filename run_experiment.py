@@ -48,7 +48,8 @@ TARGET_ERROR = 0.05  # error rate that automated answers must stay under, in (0,
 def run(settings: dict) -> None:
     """The whole experiment, from checked settings to the table at the end."""
     # Imported once the settings are known to be right: torch and transformers take seconds.
-    from hugging_face_model import HuggingFaceModel, PromptEncoder
+    from hugging_face_model import HuggingFaceModel
+    from prompt_encoder import PromptEncoder
 
     cells = make_cells(settings["TOTAL_BUDGET"], settings["ANSWER_THINKING_RATIO"])
     save_dir = check_writable(settings["SAVE_DIR"])

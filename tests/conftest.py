@@ -7,7 +7,10 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from hugging_face_model import HuggingFaceModel, PromptEncoder
+from hugging_face_model import HuggingFaceModel
+from prompt_encoder import PromptEncoder
+
+torch.set_num_threads(1)  # tiny tensors: threads that wait for each other cost more than they compute
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "<think>", "</think>"]

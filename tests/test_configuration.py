@@ -32,7 +32,8 @@ def test_the_published_defaults():
 
 
 def test_flags_override_constants():
-    argv = "--total-budget 100 200 400 --answer-thinking-ratio 0 0.5 1 --model-name ./here --n-questions 0".split()
+    budgets = ["--total-budget", "100", "200", "400", "--answer-thinking-ratio", "0", "0.5", "1"]
+    argv = [*budgets, "--model-name", "./here", "--n-questions", "0"]
     settings = settings_of(*argv)
     assert settings["TOTAL_BUDGET"] == [100, 200, 400]
     assert settings["ANSWER_THINKING_RATIO"] == [0.0, 0.5, 1.0]

@@ -1,0 +1,239 @@
+"""Prompts as token ids by the model's own chat template, with the think block open or closed; no weights needed.
+
+Everything that can be refused is refused here, before the weights are loaded.
+"""
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoTokenizer, DynamicCache
+
+from errors import UserError
+from hub_faults import HUB_ERRORS, hub_fault
+from model_interface import Readout, ThoughtRequest
+
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+OPENING = "<think>\n"
+NATURAL_CLOSING = "</think>\n\n"
+# Qwen's own early-stopping text: "Thinking Budget" in the Qwen3 report (arXiv 2505.09388, section 4.3)
+CAPPED_CLOSING = (
+    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now."
+    "\n</think>\n\n"
+)
+UNASKED_BLOCK_CLOSING = "\n</think>\n\n"  # for templates that open a think block although told not to
+
+_USER_TEXT_MARK = "USER-TEXT-STANDS-HERE"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids up to the first sampled token. The last `injected_tokens` of them do not come from the template."""
+
+    ids: list[int]
+    injected_tokens: int
+
+
+class PromptEncoder:
+    """Turns a user text into token ids by the model's own chat template; text can never become a control token.
+
+    model_name names the model in messages; config and tokenizer are those of transformers. Raises UserError for a
+    model that this program cannot run: no chat template, a cache that cannot be masked and cropped.
+    """
+
+    def __init__(self, model_name: str, config, tokenizer):
+        self.model_name, self.config, self.tokenizer = model_name, config, tokenizer
+        _check_can_run(model_name, config, tokenizer)
+        # A token whose text is only white space (some vocabularies add runs of blanks) is text, not control.
+        self.control_tokens = {
+            token_id: added.content
+            for token_id, added in self.tokenizer.added_tokens_decoder.items()
+            if added.special or added.content.strip()
+        }
+        id_of = {text: token_id for token_id, text in self.control_tokens.items()}
+        self.think_open_id, self.think_close_id = id_of.get(THINK_OPEN), id_of.get(THINK_CLOSE)  # None: no such token
+        self._plain_tokenizer = _without_tokens(self.tokenizer, set(self.control_tokens.values()))
+        self._readout_lengths: dict[Readout, int] = {}
+        self._turn = {thinking: self._render_turn(thinking) for thinking in (True, False)}
+
+    @classmethod
+    def load(cls, model_name: str) -> "PromptEncoder":
+        """From a hub id or a local folder. Raises UserError if it cannot be had or cannot be run."""
+        return cls(model_name, *_load_config_and_tokenizer(model_name))
+
+    @property
+    def context_length(self) -> int:
+        """Largest number of tokens that prompt, thought and read-outs may have together."""
+        return self.config.get_text_config(decoder=True).max_position_embeddings
+
+    @property
+    def can_think(self) -> bool:
+        """Whether the chat template opens a think block, or closes one when told not to think."""
+        tails = {thinking: after for thinking, (_, after) in self._turn.items()}
+        return _block_is_open(tails[True]) or (THINK_CLOSE in tails[False] and THINK_CLOSE not in tails[True])
+
+    def check_thinking(self) -> None:
+        """Raises UserError unless the model has a think block that a cap can close."""
+        if not self.can_think:
+            raise UserError(
+                f"model_name = {self.model_name!r}: its chat template opens no think block, so it runs only with"
+                " TOTAL_BUDGET = 0"
+            )
+        if self.think_close_id is None or self.think_open_id is None:
+            raise UserError(
+                f"model_name = {self.model_name!r}: {THINK_OPEN} and {THINK_CLOSE} are not single tokens of its"
+                " vocabulary, so it runs only with TOTAL_BUDGET = 0"
+            )
+
+    def encode_prompt(self, user_text: str, thinking: bool) -> Prompt:
+        """Prompt with its think block open (thinking) or closed or absent (not thinking)."""
+        before, after = self._turn[thinking]
+        template_ids = self.encode_control(before) + self.encode_plain(user_text) + self.encode_control(after)
+        if thinking:
+            added = [] if _block_is_open(after) else self.encode_control(OPENING)
+        else:
+            added = self.encode_control(UNASKED_BLOCK_CLOSING) if _block_is_open(after) else []
+        ids = template_ids + added
+        assert self._block_is_open_in(ids) == thinking, "the think block is not as the cap asks for"
+        return Prompt(ids, len(added))
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Ids of a text in which no control token is recognised."""
+        ids = self._plain_tokenizer.encode(text, add_special_tokens=False).ids
+        assert self.control_tokens.keys().isdisjoint(ids), "user text became a control token"
+        return ids
+
+    def encode_control(self, text: str) -> list[int]:
+        """Ids of one of the program's own texts, control tokens recognised."""
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def encode_readout(self, readout: Readout) -> tuple[list[int], list[list[list[int]]]]:
+        """Ids of the prefix, and per choice and spelling the ids behind it.
+
+        Raises UserError if the vocabulary merges the end of the prefix with the beginning of a spelling.
+        """
+        prefix = self.encode_plain(readout.prefix)
+        choices = []
+        for spellings in readout.choices:
+            encoded = [self.encode_plain(readout.prefix + spelling) for spelling in spellings]
+            if any(ids[: len(prefix)] != prefix or len(ids) == len(prefix) for ids in encoded):
+                raise UserError(
+                    f"model_name = {self.model_name!r}: its tokenizer merges {readout.prefix!r} with what follows"
+                    f" ({spellings[0]!r}), so it cannot be read out"
+                )
+            choices.append([ids[len(prefix) :] for ids in encoded])
+        return prefix, choices
+
+    @staticmethod
+    def closing_texts() -> list[str]:
+        """Every text around a thought that does not come from the template; part of a run's identity."""
+        return [OPENING, NATURAL_CLOSING, CAPPED_CLOSING, UNASKED_BLOCK_CLOSING]
+
+    def encode_closing(self, stopped: str) -> list[int]:
+        """Ids that close a thought that ended so: "natural", "capped", or "none" (nothing to close)."""
+        return self.encode_control({"natural": NATURAL_CLOSING, "capped": CAPPED_CLOSING, "none": ""}[stopped])
+
+    def tokens_needed(self, request: ThoughtRequest) -> int:
+        """Tokens of context that the request takes at its largest cap: prompt, thought, closing, longest read-out."""
+        cap = max(request.caps)
+        closing = self.encode_closing("capped" if cap else "none")
+        prompt = self.encode_prompt(request.user_text, cap > 0)
+        return len(prompt.ids) + cap + len(closing) + max(map(self._longest_readout, request.readouts.values()))
+
+    def _longest_readout(self, readout: Readout) -> int:
+        if readout not in self._readout_lengths:
+            prefix, choices = self.encode_readout(readout)
+            longest = max(len(spelling) for spellings in choices for spelling in spellings)
+            self._readout_lengths[readout] = len(prefix) + longest
+        return self._readout_lengths[readout]
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of thinking tokens; a character that was cut shows as U+FFFD."""
+        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of vocabulary, merges and chat template."""
+        text = self.tokenizer.backend_tokenizer.to_str() + "\n" + str(self.tokenizer.chat_template)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def model_fingerprint(self) -> str:
+        """Hub commit of the model, or the SHA-256 of a local folder's configuration and weights."""
+        commit = getattr(self.config, "_commit_hash", None)
+        if commit and not Path(self.model_name).is_dir():
+            return f"commit {commit}"
+        digest = hashlib.sha256()
+        for path in [*sorted(Path(self.model_name).glob("*.safetensors")), Path(self.model_name, "config.json")]:
+            with open(path, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return f"sha256 {digest.hexdigest()}"
+
+    def _render_turn(self, thinking: bool) -> tuple[str, str]:
+        rendered = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": _USER_TEXT_MARK}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=thinking,
+        )
+        parts = rendered.split(_USER_TEXT_MARK)
+        if len(parts) != 2:
+            raise UserError(
+                f"model_name = {self.model_name!r}: its chat template shows the user's text {len(parts) - 1} times,"
+                " once is needed"
+            )
+        return parts[0], parts[1]
+
+    def _block_is_open_in(self, ids: list[int]) -> bool:
+        tags = [token_id for token_id in ids if token_id in (self.think_open_id, self.think_close_id)]
+        return bool(tags) and tags[-1] == self.think_open_id
+
+
+def _block_is_open(rendered: str) -> bool:
+    return rendered.rstrip().endswith(THINK_OPEN)
+
+
+def _load_config_and_tokenizer(model_name):
+    folder = Path(model_name).expanduser()
+    looks_local = folder.is_absolute() or model_name.startswith((".", "~")) or model_name.count("/") > 1
+    if looks_local and not folder.is_dir():
+        raise UserError(f"model_name = {model_name!r}: no such folder")
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise UserError(f"model_name = {model_name!r}: the folder holds no model (no config.json)")
+    if not looks_local and not folder.is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model_name):
+        raise UserError(f"model_name = {model_name!r}: neither a folder nor a hub id (owner/name)")
+    try:
+        config = AutoConfig.from_pretrained(model_name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
+    except HUB_ERRORS as error:
+        raise UserError(f"model_name = {model_name!r}: {hub_fault(error, hub_page(model_name))}") from error
+    return config, tokenizer
+
+
+def _check_can_run(model_name, config, tokenizer):
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(f"model_name = {model_name!r}: it has no fast tokenizer (tokenizer.json)")
+    if tokenizer.chat_template is None:
+        raise UserError(f"model_name = {model_name!r}: its tokenizer has no chat template; a chat model is needed")
+    if config.is_encoder_decoder:
+        raise UserError(f"model_name = {model_name!r}: an encoder-decoder model; a decoder-only model is needed")
+    kinds = {type(layer).__name__ for layer in DynamicCache(config=config).layers}
+    if kinds - {"DynamicLayer"}:
+        raise UserError(
+            f"model_name = {model_name!r}: its cache has layers that cannot be masked and cropped"
+            f" ({', '.join(sorted(kinds - {'DynamicLayer'}))}: sliding window or recurrent state); full attention is"
+            " needed"
+        )
+
+
+def _without_tokens(tokenizer, texts):
+    """A copy of the tokenizer that does not know the added tokens with these texts."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state["added_tokens"] = [added for added in state["added_tokens"] if added["content"] not in texts]
+    state["truncation"] = state["padding"] = state["post_processor"] = None
+    return Tokenizer.from_str(json.dumps(state))
+
+
+def hub_page(model_name: str) -> str:
+    """Address of a model on the hub, where its terms are accepted."""
+    return f"https://huggingface.co/{model_name}"

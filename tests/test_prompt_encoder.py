@@ -1,0 +1,153 @@
+import pytest
+from conftest import CONTROL, TEMPLATES, make_tokenizer
+from transformers import MistralConfig, Qwen3Config
+
+from errors import UserError
+from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_prompt, answer_readout, confidence_prompt
+from model_interface import ThoughtRequest
+from prompt_encoder import PromptEncoder
+
+# --- prompts: text is never control ------------------------------------------------------------------------------
+
+
+def control_ids(encoder, text, thinking):
+    return [i for i in encoder.encode_prompt(text, thinking).ids if i in encoder.control_tokens]
+
+
+def assert_text_is_never_control(encoder):
+    options = ("one", "two", "three")
+    for token in encoder.control_tokens.values():
+        for text in (token, f"a{token}b", f"{token}{token}\n{token}", token[:-1] + token):
+            hostile_options = (text, "two", f"three {text}")
+            for thinking in (True, False):
+                assert control_ids(encoder, answer_prompt(text, hostile_options), thinking) == control_ids(
+                    encoder, answer_prompt("plain", options), thinking
+                )
+                assert control_ids(encoder, confidence_prompt(text, hostile_options, 0), thinking) == control_ids(
+                    encoder, confidence_prompt("plain", options, 0), thinking
+                )
+            assert text in encoder.decode(encoder.encode_prompt(text, True).ids)
+
+
+def test_text_never_becomes_control(tiny_model):
+    assert len(tiny_model.encoder.control_tokens) == len(CONTROL)
+    assert_text_is_never_control(tiny_model.encoder)
+
+
+def test_text_never_becomes_control_in_the_real_vocabulary(qwen3_encoder):
+    assert len(qwen3_encoder.control_tokens) == 26
+    assert_text_is_never_control(qwen3_encoder)
+
+
+def test_ordinary_text_is_encoded_as_the_template_rendered_whole(qwen3_encoder):
+    question = "What's Δf = 15 kHz in 5G NR?  (see TS 38.211)\n"
+    text = answer_prompt(question, ("subcarrier spacing", "u\u0308ber", "频率", "1/3"))
+    for thinking in (True, False):
+        rendered = qwen3_encoder.tokenizer.apply_chat_template(
+            [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True, enable_thinking=thinking
+        )
+        opened = "<think>\n" if thinking else ""
+        assert qwen3_encoder.encode_prompt(text, thinking).ids == qwen3_encoder.encode_control(rendered + opened)
+
+
+def test_the_capped_closing_is_24_tokens_in_qwens_vocabulary(qwen3_encoder):
+    assert len(qwen3_encoder.encode_closing("capped")) == 24
+    assert qwen3_encoder.encode_closing("natural") == [151668, 271]
+    assert qwen3_encoder.encode_closing("none") == []
+
+
+# --- prompts: the think block by template -------------------------------------------------------------------------
+
+
+def encoder_of(template, **config_changes):
+    return PromptEncoder("a model", Qwen3Config(**config_changes), make_tokenizer(template))
+
+
+def tail_of(encoder, thinking):
+    """Ids behind `assistant` and its newline."""
+    ids = encoder.encode_prompt("text", thinking).ids
+    start = "<|im_start|>assistant\n"
+    head = encoder.encode_control(start)
+    begin = max(i for i in range(len(ids)) if ids[i : i + len(head)] == head)
+    return ids[begin + len(head) :]
+
+
+def test_hybrid_template_gets_an_open_block_or_its_own_closed_one():
+    encoder = encoder_of(TEMPLATES["hybrid"])
+    assert encoder.can_think
+    assert tail_of(encoder, True) == encoder.encode_control("<think>\n")
+    assert tail_of(encoder, False) == encoder.encode_control("<think>\n\n</think>\n\n")
+    assert encoder.encode_prompt("text", True).injected_tokens == 2
+    assert encoder.encode_prompt("text", False).injected_tokens == 0
+
+
+def test_template_that_opens_the_block_itself_is_left_open_or_closed_for_it():
+    encoder = encoder_of(TEMPLATES["ignores_switch"])
+    assert encoder.can_think
+    assert tail_of(encoder, True) == encoder.encode_control("<think>\n")
+    assert tail_of(encoder, False) == encoder.encode_control("<think>\n") + encoder.encode_control("\n</think>\n\n")
+    assert encoder.encode_prompt("text", True).injected_tokens == 0
+    assert encoder.encode_prompt("text", False).injected_tokens == len(encoder.encode_control("\n</think>\n\n"))
+
+
+def test_template_without_thinking_runs_at_budget_zero_only():
+    encoder = encoder_of(TEMPLATES["never_thinks"])
+    assert not encoder.can_think  # although its vocabulary has the tags, as that of Qwen3-Instruct-2507
+    assert tail_of(encoder, False) == []
+    with pytest.raises(UserError, match="TOTAL_BUDGET = 0"):
+        encoder.check_thinking()
+
+
+def test_tags_that_are_not_single_tokens_cannot_be_capped():
+    tokenizer = make_tokenizer(TEMPLATES["hybrid"].replace("think>", "thought>"))
+    assert not PromptEncoder("a model", Qwen3Config(), tokenizer).can_think
+
+
+# --- what cannot be run is refused ---------------------------------------------------------------------------------
+
+
+def test_a_cache_that_cannot_be_cropped_is_refused():
+    with pytest.raises(UserError, match="sliding window"):
+        PromptEncoder("a model", MistralConfig(sliding_window=64), make_tokenizer(TEMPLATES["hybrid"]))
+
+
+def test_a_tokenizer_without_chat_template_is_refused():
+    with pytest.raises(UserError, match="no chat template"):
+        PromptEncoder("a model", Qwen3Config(), make_tokenizer(None))
+
+
+def test_a_template_that_does_not_show_the_user_text_once_is_refused():
+    with pytest.raises(UserError, match="0 times"):
+        PromptEncoder("a model", Qwen3Config(), make_tokenizer("hello"))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("./nowhere/model", "no such folder"),
+        ("/nowhere/model", "no such folder"),
+        ("not a name", "neither a folder nor a hub id"),
+    ],
+)
+def test_a_model_that_is_not_there_is_refused(name, line):
+    with pytest.raises(UserError, match=line):
+        PromptEncoder.load(name)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no config\.json"):
+        PromptEncoder.load(str(tmp_path))
+
+
+def test_tokens_needed_is_the_longest_row_that_is_fed(tiny_model):
+    encoder = tiny_model.encoder
+    readouts = {"answer": answer_readout(4), "confidence": CONFIDENCE_READOUT, "p_true": P_TRUE_READOUT}
+    one = ThoughtRequest("Why?", (0, 40), readouts, "key")
+    longest = max(
+        len(encoder.encode_plain(readout.prefix + spelling))
+        for readout in readouts.values()
+        for spellings in readout.choices
+        for spelling in spellings
+    )
+    prompt = len(encoder.encode_prompt(one.user_text, True).ids)
+    assert encoder.tokens_needed(one) == prompt + 40 + len(encoder.encode_closing("capped")) + longest

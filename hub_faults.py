@@ -2,6 +2,7 @@
 from collections.abc import Iterator
 
 from huggingface_hub import errors as hub
+from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.utils import logging as hub_logging
 
 hub_logging.set_verbosity_error()  # its retries would bury the one line that says what is wrong
@@ -18,8 +19,6 @@ def hub_fault(error: BaseException, page: str) -> str:
         return f"access is gated; accept the terms at {page} and {_LOG_IN}"
     if _first(chain, hub.RepositoryNotFoundError):
         return f"the hub has no such repository; check the spelling, or if it is private {_LOG_IN}"
-    if _first(chain, hub.OfflineModeIsEnabled):
-        return "it is not in the local cache, and the hub is switched off by HF_HUB_OFFLINE"
     status = _status(chain)
     if status in (401, 403):
         return f"the hub denied access ({status}); {_LOG_IN}"
@@ -28,6 +27,8 @@ def hub_fault(error: BaseException, page: str) -> str:
     if status is not None:
         return f"the hub answered with an error ({status}); try again later"
     if _first(chain, hub.LocalEntryNotFoundError) or _first(chain, ConnectionError):
+        if HF_HUB_OFFLINE:
+            return "it is not in the local cache, and the hub is switched off by HF_HUB_OFFLINE"
         return "the hub cannot be reached and it is not in the local cache; check the connection, or name a local copy"
     return " ".join(str(error).split())[:300] or type(error).__name__
 

@@ -173,7 +173,7 @@ def _cites_options(option: str, n_options: int) -> bool:
     named = references.union(_NUMBER_WORDS[:n_options])
     if any(name.upper() in named for name in _NAMED_OPTION.findall(option)):
         return True
-    words = [word.strip(".:;()[]'\"") for word in option.replace(",", " ").split()]
+    words = [stripped for word in option.replace(",", " ").split() if (stripped := word.strip(".:;()[]'\""))]
     others = [word.upper() for word in words if not _ABOUT_OPTIONS.fullmatch(word)]
     return 0 < len(others) < len(words) and references.issuperset(others)
 
@@ -310,13 +310,13 @@ def _category(row: dict) -> str | None:
 
 def _read_teleqna_file(row: dict) -> tuple[list, int, list[str]]:
     """Fields `option 1` ... and `answer: "option 3: ..."`: the number is the key, the text after it is only checked."""
-    by_number = {int(match[1]): row[field] for field in row if (match := re.fullmatch(r"option (\d+)", str(field)))}
+    by_number = {int(match[1]): row[field] for field in row if (match := re.fullmatch(r"option (\d{1,4})", str(field)))}
     while by_number and by_number[max(by_number)] in (None, ""):  # tables fill up short rows
         del by_number[max(by_number)]
     if sorted(by_number) != list(range(1, len(by_number) + 1)):
         raise _UnusableRowError("its option numbers do not run 1, 2, 3, ...")
     options = [by_number[number] for number in sorted(by_number)]
-    answer = re.fullmatch(r"\s*option\s+(\d+)\s*(?::(.*))?", _key(row["answer"]), re.IGNORECASE | re.DOTALL)
+    answer = re.fullmatch(r"\s*option\s+(\d{1,4})\s*(?::(.*))?", _key(row["answer"]), re.IGNORECASE | re.DOTALL)
     if answer is None:
         raise _UnusableRowError("its answer does not begin with an option number")
     correct_option = int(answer[1]) - 1
@@ -438,6 +438,8 @@ def _local_rows(dataset: str, dataset_config: str | None) -> Iterator[tuple[str 
     if dataset_config is not None:
         raise UserError(f"DATASET_CONFIG = {dataset_config!r}: DATASET {dataset!r} is a local file and has none")
     path = Path(os.path.expanduser(dataset))
+    if not path.exists():
+        raise UserError(f"DATASET = {dataset!r}: there is no such file")
     read = _READERS.get(path.suffix.lower())
     if path.is_dir() or read is None:
         found = "is a folder" if path.is_dir() else f"has the suffix {path.suffix!r}"
@@ -475,9 +477,7 @@ def _json_rows(path: Path, dataset: str) -> Iterator[tuple[str | None, object]]:
     elif isinstance(data, dict):
         yield from data.pairs if isinstance(data, _DoubledNames) else data.items()
     else:
-        raise UserError(
-            f"DATASET = {dataset!r}: it holds a {type(data).__name__}; allowed is a list or an object of objects"
-        )
+        raise UserError(f"DATASET = {dataset!r}: its JSON is {type(data).__name__}; allowed is a list or an object")
 
 
 def _is_one_row(data: dict) -> bool:
@@ -525,7 +525,7 @@ def _csv_rows(path: Path, dataset: str) -> Iterator[tuple[None, dict]]:
                     row[field] = _parsed_cell(row[field])
             yield None, row
     except csv.Error as error:
-        raise UserError(f"DATASET = {dataset!r}: broken CSV in line {rows.line_num:,}: {error}") from None
+        raise UserError(f"DATASET = {dataset!r}: broken CSV in line {rows.reader.line_num:,}: {error}") from None
 
 
 def _parsed_cell(cell: str) -> object:
@@ -563,7 +563,7 @@ _READERS = {
 
 def _hub_rows(dataset: str, dataset_config: str | None, dataset_split: str) -> Iterator[tuple[None, dict]]:
     """(None, row) of each row of a split on the hub or in the local cache. Raises UserError."""
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", dataset, re.ASCII):
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", dataset, re.ASCII):
         raise UserError(f"DATASET = {dataset!r}: neither a file nor a hub id (owner/name)")
     import datasets
     from huggingface_hub.errors import HTTPError
@@ -582,7 +582,6 @@ def _hub_rows(dataset: str, dataset_config: str | None, dataset_split: str) -> I
 def _data_set_fault(error: BaseException, dataset: str) -> str:
     """Why a data set could not be loaded, in one line that says what to do."""
     from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
-    from huggingface_hub.constants import HF_HUB_OFFLINE
 
     from hub_faults import hub_fault
 
@@ -594,8 +593,6 @@ def _data_set_fault(error: BaseException, dataset: str) -> str:
         return f"access is gated; accept the terms at {page} and log in with `hf auth login` or set HF_TOKEN"
     if isinstance(error, DatasetNotFoundError):
         return "the hub has no such data set; check the spelling, or if it is private log in with `hf auth login`"
-    if isinstance(error, ConnectionError) and HF_HUB_OFFLINE:
-        return "it is not in the local cache, and the hub is switched off by HF_HUB_OFFLINE"
     if isinstance(error, ValueError):  # lists the configurations or splits there are, then shows code
         return message.partition(" Example of usage")[0]
     return hub_fault(error, page)

@@ -12,7 +12,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted, select_questions
 from tqdm import tqdm
 
 import provenance
@@ -20,6 +19,7 @@ from budgets import Cell, make_cells
 from configuration import RULES, comments_of_constants, read_settings
 from errors import UserError
 from evaluation_tool import prompts_identity, sampled_thinking_tokens, summarise
+from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted, select_questions
 from results_folder import SCHEMA_VERSION, Journal, check_writable, read_records, run_name, write_json
 from two_stages import Unit, answer_request, compute_records, confidence_request
 

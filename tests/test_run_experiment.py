@@ -1,0 +1,210 @@
+"""The real script through its real command line, on a tiny model."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import save_tiny_model
+from test_two_stages import assert_same_records
+
+import run_experiment
+from evaluation_tool import CONFIDENCE_NAMES, summarise
+from results_folder import read_records
+
+SCRIPT = Path(run_experiment.__file__)
+STAGE_FIELDS = {
+    "thinking", "thinking_ids", "thinking_tokens", "stopped", "prompt_tokens", "injected_tokens", "readout_tokens",
+}  # fmt: skip
+RECORD_FIELDS = {
+    "question_id", "category", "permutation", "total_budget", "answer_thinking_ratio", "answer_budget",
+    "confidence_budget", "question", "options", "option_order", "correct_option", "predicted_option", "is_correct",
+    "answer_probabilities", "answer_probability", "answer_readout_mass", "confidence", "confidence_expectation",
+    "confidence_readout_mass", "p_true", "p_true_readout_mass", "error",
+    *(f"{stage}_{field}" for stage in ("answer", "confidence") for field in STAGE_FIELDS),
+}  # fmt: skip
+
+
+@pytest.fixture
+def arguments(tiny_folder, question_file, tmp_path):
+    return [
+        "--model-name", str(tiny_folder), "--dataset", str(question_file), "--save-dir", str(tmp_path / "results"),
+        "--n-questions", "6", "--n-permutations", "2", "--total-budget", "20", "--batch-size", "5",
+    ]  # fmt: skip
+
+
+def run_folder(arguments):
+    folders = list(Path(arguments[arguments.index("--save-dir") + 1]).iterdir())
+    assert len(folders) == 1
+    return folders[0]
+
+
+def records_by_key(folder):
+    return {
+        (record["question_id"], record["permutation"], record["total_budget"], record["answer_thinking_ratio"]): record
+        for record in read_records(folder / "records.jsonl")
+    }
+
+
+def test_a_run_leaves_every_record_with_every_field(arguments):
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=120, cwd=SCRIPT.parent
+    )
+    assert done.returncode == 0, done.stderr
+    folder = run_folder(arguments)
+    assert f"Results: {folder}" in done.stdout
+    assert "largest overshoot 0 tokens" in done.stdout
+    assert "thinking tokens/s" in done.stderr
+    records = list(read_records(folder / "records.jsonl"))
+    assert len(records) == 12
+    assert all(record.keys() == RECORD_FIELDS for record in records)
+    assert len({record["question_id"] for record in records}) == 6
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["n_records"], summary["n_errors"], summary["largest_overshoot"]) == (12, 0, 0)
+    assert summary["cells"][0]["confidences"].keys() == set(CONFIDENCE_NAMES)
+    assert summary["run"]["settings"]["TOTAL_BUDGET"] == [20]
+    assert summary["run"]["seconds"] > 0
+
+
+def test_the_summary_is_a_function_of_the_records(arguments):
+    assert run_experiment.main(arguments) == 0
+    folder = run_folder(arguments)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    del summary["run"]
+    assert summarise(read_records(folder / "records.jsonl"), 0.05, 42) == summary
+
+
+def test_a_finished_run_computes_nothing_again(arguments, capsys):
+    assert run_experiment.main(arguments) == 0
+    written = (run_folder(arguments) / "records.jsonl").read_bytes()
+    assert run_experiment.main(arguments) == 0
+    assert "12 of 12 units are in" in capsys.readouterr().out
+    assert (run_folder(arguments) / "records.jsonl").read_bytes() == written
+
+
+def test_a_torn_run_goes_on_where_it_was_with_another_batch_size(arguments):
+    assert run_experiment.main(arguments) == 0
+    journal = run_folder(arguments) / "records.jsonl"
+    whole = records_by_key(journal.parent)
+    journal.write_bytes(journal.read_bytes()[:-700])
+    assert run_experiment.main([*arguments[:-1], "3"]) == 0
+    resumed = records_by_key(journal.parent)
+    assert resumed.keys() == whole.keys()
+    for key, record in whole.items():
+        assert_same_records(record, resumed[key])
+
+
+def test_records_do_not_depend_on_how_many_questions_are_in_the_run(arguments, tmp_path):
+    assert run_experiment.main(arguments) == 0
+    few = records_by_key(run_folder(arguments))
+    more = [*arguments, "--seed", "42"]
+    more[more.index("--n-questions") + 1] = "0"
+    more[more.index("--save-dir") + 1] = str(tmp_path / "all")
+    assert run_experiment.main(more) == 0
+    every = records_by_key(run_folder(more))
+    assert len(every) == 24
+    for key, record in few.items():
+        assert_same_records(record, every[key])
+
+
+def test_other_settings_are_another_folder_and_the_batch_size_is_not(arguments):
+    assert run_experiment.main(arguments) == 0
+    assert run_experiment.main([*arguments, "--target-error", "0.2"]) == 0
+    assert run_experiment.main([*arguments[:-1], "2"]) == 0
+    assert run_folder(arguments)
+    assert run_experiment.main([*arguments, "--seed", "7"]) == 0
+    assert len(list(Path(arguments[5]).iterdir())) == 2
+
+
+def test_budget_zero_runs_a_model_that_cannot_think(arguments, tmp_path):
+    arguments[1] = str(save_tiny_model(tmp_path / "conventional", "never_thinks"))
+    arguments[arguments.index("--total-budget") + 1] = "0"
+    assert run_experiment.main(arguments) == 0
+    for record in read_records(run_folder(arguments) / "records.jsonl"):
+        assert record["answer_thinking_ratio"] is None
+        assert (record["answer_stopped"], record["confidence_stopped"]) == ("none", "none")
+        assert record["answer_probability"] is not None
+        assert record["confidence"] is not None
+
+
+# --- bad input: one line, exit status 2, no traceback ---------------------------------------------------------------
+
+
+def refusal(arguments, capsys):
+    """The one line on stderr of a run that is refused before any result is written."""
+    capsys.readouterr()
+    assert run_experiment.main(arguments) == 2
+    lines = capsys.readouterr().err.strip().split("\n")
+    assert len(lines) == 1
+    assert lines[0].startswith("run_experiment.py: ")
+    return lines[0]
+
+
+def with_flag(arguments, flag, *values):
+    at = arguments.index(flag) if flag in arguments else len(arguments)
+    return [*arguments[:at], flag, *values, *arguments[at + 2 :]]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        ("--no-such-flag", "1", ["--no-such-flag"]),
+        ("--answer-thinking-ratio", "1.5", ["--answer-thinking-ratio 1.5", "0.0 to 1.0"]),
+        ("--total-budget", "-1", ["--total-budget -1", "0 or more"]),
+        ("--total-budget", "12.5", ["--total-budget 12.5", "whole"]),
+        ("--n-questions", "-3", ["--n-questions -3", "0 or more"]),
+        ("--dataset", "./missing.json", ["DATASET", "./missing.json"]),
+        ("--model-name", "./missing", ["model_name", "./missing", "no such folder"]),
+        ("--total-budget", "100000", ["question ", "context", "4,096"]),
+    ],
+)
+def test_a_wrong_setting_is_refused(arguments, capsys, flag, value, words):
+    line = refusal(with_flag(arguments, flag, value), capsys)
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", ["empty"]),
+        ('{"a": 1}', ["unknown shape", "fields found", "a"]),
+        ("{", ["broken JSON in line 1"]),
+        ('[{"question": "Why?", "choices": ["one"], "answer": 0}]', ["1 options"]),
+    ],
+)
+def test_a_useless_question_file_is_refused(arguments, capsys, tmp_path, content, words):
+    path = tmp_path / "questions.json"
+    path.write_text(content, encoding="utf-8")
+    line = refusal(with_flag(arguments, "--dataset", str(path)), capsys)
+    for word in [str(path), *words]:
+        assert word in line
+
+
+def test_a_folder_without_a_model_is_refused(arguments, capsys, tmp_path):
+    assert "no config.json" in refusal(with_flag(arguments, "--model-name", str(tmp_path)), capsys)
+
+
+def test_a_budget_for_a_model_that_cannot_think_is_refused(arguments, capsys, tmp_path):
+    folder = save_tiny_model(tmp_path / "conventional", "never_thinks")
+    assert "TOTAL_BUDGET = 0" in refusal(with_flag(arguments, "--model-name", str(folder)), capsys)
+
+
+def test_a_save_dir_that_cannot_be_written_is_refused(arguments, capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "SAVE_DIR" in refusal(with_flag(arguments, "--save-dir", str(tmp_path / "file" / "results")), capsys)
+
+
+@pytest.mark.parametrize("flag", ["--model-name", "--dataset"])
+def test_a_hub_that_cannot_be_reached_is_one_line(arguments, tmp_path, flag):
+    """HF_HUB_OFFLINE stands for the missing network: the answer is the same and comes without retries."""
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *with_flag(arguments, flag, "someone/something")],
+        capture_output=True, text=True, timeout=120, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().split("\n")) == 1
+    assert "HF_HUB_OFFLINE" in done.stderr

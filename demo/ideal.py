@@ -1,0 +1,77 @@
+"""What an ideal reasoner reaches on the demo's task, by arithmetic: the oracle for the experiment's curves.
+
+The ideal reasoner writes hops down without a slip, answers right if its answer budget reaches the gateway and else
+guesses. As a judge it knows whether the answer is right if its own budget reaches the gateway; else it states how often
+such answers are right. It has no other source of information. All figures are limits for many questions.
+"""
+from dataclasses import dataclass
+from math import log
+
+from demo.task import LONGEST_CHAIN, frequency_correct, frequency_correct_beyond, hops_seen
+
+
+@dataclass(frozen=True)
+class ConfidenceGroup:
+    """Answers that share a confidence: their share of all answers, and the share of all that are wrong among them."""
+
+    confidence: float
+    share: float
+    wrong: float
+
+
+def ideal_groups(answer_budget: int, confidence_budget: int) -> list[ConfidenceGroup]:
+    """At most three groups, confidence falling: known to be right, not known, known to be wrong."""
+    judged = min(hops_seen(confidence_budget), LONGEST_CHAIN)
+    right = sum(frequency_correct(hops, answer_budget) for hops in range(1, judged + 1)) / LONGEST_CHAIN
+    judged_share = judged / LONGEST_CHAIN
+    groups = [ConfidenceGroup(1.0, right, 0.0)]
+    if judged < LONGEST_CHAIN:
+        frequency, share = frequency_correct_beyond(judged, answer_budget), 1 - judged_share
+        groups.append(ConfidenceGroup(frequency, share, share * (1 - frequency)))
+    groups.append(ConfidenceGroup(0.0, judged_share - right, judged_share - right))
+    return [group for group in groups if group.share > 0]
+
+
+def ideal_accuracy(answer_budget: int) -> float:
+    """Share of right answers."""
+    return frequency_correct_beyond(0, answer_budget)
+
+
+def ideal_aurc(answer_budget: int, confidence_budget: int) -> float:
+    """Area under the risk-coverage curve; errors are spread evenly inside a group."""
+    area = used = errors = 0.0
+    for group in ideal_groups(answer_budget, confidence_budget):
+        # Integral of (errors + (x - used) rate) / x over the coverages x of the group
+        rate = group.wrong / group.share
+        area += group.wrong + ((errors - used * rate) * log((used + group.share) / used) if used else 0.0)
+        used, errors = used + group.share, errors + group.wrong
+    return area
+
+
+def ideal_coverage(answer_budget: int, confidence_budget: int, target_error: float) -> float:
+    """Largest share of answers that can be used with an error rate <= target_error, in (0, 1).
+
+    A group may be used in part, at random: finer than `metrics.coverage_at_target`, which takes whole groups.
+    """
+    used = errors = 0.0
+    for group in ideal_groups(answer_budget, confidence_budget):
+        rate = group.wrong / group.share
+        if errors + group.wrong > target_error * (used + group.share):
+            # errors + x rate = target (used + x); without a safe group before it, nothing of a bad group can be used
+            return used + (target_error * used - errors) / (rate - target_error)
+        used, errors = used + group.share, errors + group.wrong
+    return used
+
+
+def ideal_auroc(answer_budget: int, confidence_budget: int) -> float | None:
+    """Probability that a right answer carries more confidence than a wrong one; None if none is wrong."""
+    groups = ideal_groups(answer_budget, confidence_budget)
+    all_wrong = sum(group.wrong for group in groups)
+    all_right = sum(group.share - group.wrong for group in groups)
+    if min(all_wrong, all_right) <= 1e-12:
+        return None
+    pairs, wrong_below = 0.0, all_wrong
+    for group in groups:
+        wrong_below -= group.wrong
+        pairs += (group.share - group.wrong) * (wrong_below + group.wrong / 2)
+    return pairs / (all_right * all_wrong)

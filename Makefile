@@ -1,11 +1,15 @@
 # Each target sets up .venv and installs what is missing, then runs.
 #   make test                          lint and all tests
+#   make demo                          the built-in demo: no GPU, no download
 #   make run                           the experiment, with the settings at the top of run_experiment.py
 #   make run ARGS="--n-questions 20"   the same with flags
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: run test clean
+.PHONY: demo run test clean
+
+demo: .venv/installed
+	.venv/bin/python run_experiment.py --demo $(ARGS)
 
 run: .venv/installed
 	.venv/bin/python run_experiment.py $(ARGS)

@@ -57,11 +57,13 @@ class _OneLineParser(argparse.ArgumentParser):
         raise UserError(f"{message} (see --help)")
 
 
-def read_settings(defaults: dict, help_texts: dict[str, str], description: str, argv: list[str]) -> dict:
-    """All settings by name: the constants, overridden by flags, checked; those that sweep are lists.
+def read_settings(
+    defaults: dict, demo: dict, help_texts: dict[str, str], description: str, argv: list[str]
+) -> dict[str, object]:
+    """All settings by name: the constants, overridden by `--demo`, overridden by flags; those that sweep are lists.
 
-    defaults: value per name in RULES; help_texts: a line per name. Raises UserError with one line that names the
-    setting, the value and what is allowed.
+    defaults: value per name in RULES; demo: what `--demo` puts in place of some; help_texts: a line per name. Raises
+    UserError with one line that names the setting, the value and what is allowed.
     """
     parser = _OneLineParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
@@ -75,16 +77,18 @@ def read_settings(defaults: dict, help_texts: dict[str, str], description: str, 
             metavar=name.upper(),
             help=f"{help_texts[name]} (now {defaults[name]!r})".replace("%", "%%"),
         )
+    parser.add_argument("--demo", action="store_true", help="the built-in demo; other flags still override")
     given = vars(parser.parse_args(argv))
+    values = defaults | (demo if given["demo"] else {})
     settings = {}
     for name, rule in RULES.items():
         if given[name] is None:
-            settings[name] = _checked(name, defaults[name], rule)
+            settings[name] = _checked(name, values[name], rule)
         elif len(given[name]) > 1:
             raise UserError(f"{flag_of(name)} is given {len(given[name])} times, once is allowed")
         else:
-            values = [_parsed(flag_of(name), text, rule) for text in given[name][0]]
-            settings[name] = _checked(flag_of(name), values if rule.is_list else values[0], rule)
+            parsed = [_parsed(flag_of(name), text, rule) for text in given[name][0]]
+            settings[name] = _checked(flag_of(name), parsed if rule.is_list else parsed[0], rule)
     return settings
 
 

@@ -2,6 +2,7 @@
 
     python run_experiment.py                                     # the settings below
     python run_experiment.py --total-budget 100 200 400          # every setting has a flag of its name
+    python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
     python run_experiment.py --help
 
 Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json.
@@ -17,6 +18,7 @@ from tqdm import tqdm
 import provenance
 from budgets import Cell, make_cells
 from configuration import RULES, comments_of_constants, read_settings
+from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage
 from errors import UserError
 from evaluation_tool import prompts_identity, sampled_thinking_tokens, summarise
 from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted, select_questions
@@ -42,6 +44,17 @@ BATCH_SIZE = 0  # prompts at a time, 0 = as many as fit; changes speed and memor
 SEED = 42  # of questions, permutations, thoughts and intervals, >= 0
 TARGET_ERROR = 0.05  # error rate that automated answers must stay under, in (0, 1)
 
+# --- What `--demo` puts in their place: a model organism made for one task, whose best split is known (demo/README.md)
+HERE = Path(__file__).resolve().parent
+DEMO = {
+    "model_name": str(HERE / "demo" / "model"),
+    "DATASET": str(HERE / "demo" / "questions.jsonl"),
+    "TOTAL_BUDGET": 200,
+    "ANSWER_THINKING_RATIO": [0, 0.25, 0.5, 0.75, 1],
+    "N_QUESTIONS": 200,
+    "N_PERMUTATIONS": 1,  # the model knows its gateways by their letters only
+}
+
 
 
 
@@ -61,6 +74,9 @@ def run(settings: dict) -> None:
         encoder.check_thinking()
     units, tokens_per_row = longest_first(units, encoder, cells)
 
+    is_demo = settings["model_name"] == DEMO["model_name"]
+    if is_demo:
+        print("Demo: a tiny model made for this one task, not Qwen3. Its figures say nothing about any other model.")
     print(f"Loading {settings['model_name']} ...", flush=True)
     model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
     batch_size = settings["BATCH_SIZE"] or model.rows_that_fit(tokens_per_row)
@@ -77,6 +93,8 @@ def run(settings: dict) -> None:
     summary["run"]["seconds"] = thinking_seconds
     write_json(folder / "summary.json", summary)
     print(results_table(summary))
+    if is_demo:
+        print(ideal_table(cells, settings["TARGET_ERROR"]))
     print(f"Results: {folder}")
 
 
@@ -203,6 +221,18 @@ def results_table(summary: dict) -> str:
     return "\n".join(lines)
 
 
+def ideal_table(cells: list[Cell], target_error: float) -> str:
+    """What a reasoner without a slip reaches on the demo's task: the known truth beside which its results stand."""
+    lines = ["", "An ideal reasoner on all the demo's questions, by arithmetic (demo/ideal.py):"]
+    lines.append(f"{'budget':>7}{'ratio':>7}{'accuracy':>19}{'AUROC':>37}{'AURC':>7}{f'cover@{target_error:g}':>12}")
+    for cell in cells:
+        caps = (cell.answer_budget, cell.confidence_budget)
+        line = f"{cell.total_budget:>7}{_number(cell.answer_thinking_ratio, 2):>7}{ideal_accuracy(caps[0]):>19.3f}"
+        line += f"{_number(ideal_auroc(*caps)):>37}{ideal_aurc(*caps):>7.3f}"
+        lines.append(line + f"{ideal_coverage(*caps, target_error):>12.3f}")
+    return "\n".join([*lines, ""])
+
+
 def _range(interval: dict[str, float] | None) -> str:
     return "-" if interval is None else f"{interval['low']:.3f}-{interval['high']:.3f}"
 
@@ -216,7 +246,7 @@ def main(argv: list[str]) -> int:
     constants = {name: value for name, value in globals().items() if name in RULES}
     comments = comments_of_constants(Path(__file__).read_text(encoding="utf-8"))
     try:
-        run(read_settings(constants, comments, __doc__, argv))
+        run(read_settings(constants, DEMO, comments, __doc__, argv))
     except UserError as error:
         print(f"run_experiment.py: {error}", file=sys.stderr)
         return 2

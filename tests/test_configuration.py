@@ -12,12 +12,12 @@ COMMENTS = comments_of_constants(Path(run_experiment.__file__).read_text(encodin
 
 
 def settings_of(*argv, **changes):
-    return read_settings(DEFAULTS | changes, COMMENTS, "", list(argv))
+    return read_settings(DEFAULTS | changes, run_experiment.DEMO, COMMENTS, "", list(argv))
 
 
 def test_every_constant_of_the_config_block_has_a_rule_a_comment_and_a_flag():
     source = Path(run_experiment.__file__).read_text(encoding="utf-8")
-    block = source[source.index("# --- Settings") : source.index("\ndef ")]
+    block = source[source.index("# --- Settings") : source.index("\n# --- What `--demo`")]
     assert set(re.findall(r"^(\w+) = ", block, re.MULTILINE)) == set(RULES)
     assert COMMENTS.keys() >= RULES.keys()
 
@@ -39,6 +39,15 @@ def test_flags_override_constants():
     assert settings["ANSWER_THINKING_RATIO"] == [0.0, 0.5, 1.0]
     assert settings["model_name"] == "./here"
     assert settings["N_QUESTIONS"] == 0
+
+
+def test_the_demo_is_a_set_of_values_that_flags_still_override():
+    settings = settings_of("--demo", "--total-budget", "100", "400")
+    assert settings["TOTAL_BUDGET"] == [100, 400]
+    assert settings["ANSWER_THINKING_RATIO"] == [0, 0.25, 0.5, 0.75, 1]
+    assert Path(settings["model_name"]).is_dir()
+    assert Path(settings["DATASET"]).is_file()
+    assert (settings["N_PERMUTATIONS"], settings["TEMPERATURE"]) == (1, 0.6)
 
 
 def test_a_list_in_the_constants_sweeps():

@@ -186,7 +186,8 @@ def think_through(model, units: list[Unit], cells: list[Cell], seed: int, batch_
     if len(left) < len(units):
         print(f"{len(units) - len(left):,} of {len(units):,} units are in {journal.path} already", flush=True)
     tokens, started = 0, time.monotonic()
-    with tqdm(total=len(units), initial=len(units) - len(left), unit="question", disable=not left) as bar:
+    done = len(units) - len(left)
+    with tqdm(total=len(units), initial=done, desc="questions x permutations", unit="", disable=not left) as bar:
         for start in range(0, len(left), batch_size):
             batch = left[start : start + batch_size]
             records = compute_records(model, batch, cells, seed, batch_size)

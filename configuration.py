@@ -47,7 +47,7 @@ RULES = {
     "TOP_P": _number(lambda top_p: 0 < top_p <= 1, "a number above 0, at most 1"),
     "TOP_K": _whole(0, "tokens (0 = no top-k)"),
     "BATCH_SIZE": _whole(0, "prompts (0 = as many as fit)"),
-    "SEED": _whole(0, "no unit"),
+    "SEED": Rule(int, (int,), lambda value: value >= 0, "a whole number, 0 or more"),
     "TARGET_ERROR": _number(lambda error: 0 < error < 1, "a number above 0 and below 1"),
 }
 
@@ -62,12 +62,15 @@ def read_settings(
 ) -> dict[str, object]:
     """All settings by name: the constants, overridden by `--demo`, overridden by flags; those that sweep are lists.
 
-    defaults: value per name in RULES; demo: what `--demo` puts in place of some; help_texts: a line per name. Raises
+    defaults: value per name in RULES; demo: what `--demo` puts in place of some; help_texts: a line for a name. Raises
     UserError with one line that names the setting, the value and what is allowed.
     """
     parser = _OneLineParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
+    missing = RULES.keys() - defaults.keys()
+    if missing:
+        raise UserError(f"the settings at the top of run_experiment.py lack {', '.join(sorted(missing))}")
     for name, rule in RULES.items():
         parser.add_argument(
             flag_of(name),
@@ -75,7 +78,7 @@ def read_settings(
             action="append",
             nargs="+" if rule.is_list else 1,
             metavar=name.upper(),
-            help=f"{help_texts[name]} (now {defaults[name]!r})".replace("%", "%%"),
+            help=f"{help_texts.get(name, rule.allowed)} (now {defaults[name]!r})".replace("%", "%%"),
         )
     parser.add_argument("--demo", action="store_true", help="the built-in demo; other flags still override")
     given = vars(parser.parse_args(argv))

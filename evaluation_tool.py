@@ -115,8 +115,7 @@ def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
         **_stage_fields("confidence", judged),
         "error": "; ".join(errors) or None,
     }
-    check_caps(record)
-    return record
+    return check_caps(record)
 
 
 def sampled_thinking_tokens(records: list[dict]) -> int:
@@ -129,8 +128,8 @@ def sampled_thinking_tokens(records: list[dict]) -> int:
     return sum(longest.values())
 
 
-def check_caps(record: dict) -> None:
-    """Raises RuntimeError if a stage of the record thought longer than its cap: a fault of the program."""
+def check_caps(record: dict) -> dict:
+    """The record. Raises RuntimeError if a stage of it thought longer than its cap: a fault of the program."""
     for stage in STAGES:
         ids, used, cap = (record[f"{stage}_{name}"] for name in ("thinking_ids", "thinking_tokens", "budget"))
         if ids is not None and not len(ids) == used <= cap:
@@ -138,6 +137,7 @@ def check_caps(record: dict) -> None:
                 f"{stage} stage of question {record['question_id']!r}: {len(ids)} thinking ids, {used} thinking tokens,"
                 f" cap {cap}; this is a fault of the program, please report it"
             )
+    return record
 
 
 def _stage_fields(stage: str, reading: Reading | None) -> dict:

@@ -438,11 +438,11 @@ def _local_rows(dataset: str, dataset_config: str | None) -> Iterator[tuple[str 
     if dataset_config is not None:
         raise UserError(f"DATASET_CONFIG = {dataset_config!r}: DATASET {dataset!r} is a local file and has none")
     path = Path(os.path.expanduser(dataset))
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, False for a name that is too long
         raise UserError(f"DATASET = {dataset!r}: there is no such file")
     read = _READERS.get(path.suffix.lower())
-    if path.is_dir() or read is None:
-        found = "is a folder" if path.is_dir() else f"has the suffix {path.suffix!r}"
+    if not path.is_file() or read is None:
+        found = f"has the suffix {path.suffix!r}" if path.is_file() else "is a folder or a device"
         raise UserError(f"DATASET = {dataset!r}: it {found}; allowed is a hub id or a file: {', '.join(_READERS)}")
     try:
         yield from read(path, dataset)
@@ -513,6 +513,7 @@ def _parsed_json(text: str, dataset: str, first_line: int) -> object:
 
 
 def _csv_rows(path: Path, dataset: str) -> Iterator[tuple[None, dict]]:
+    csv.field_size_limit(2**31 - 1)  # the default refuses a cell of 131,073 characters
     rows = csv.DictReader(io.StringIO(_file_text(path, dataset), newline=""), strict=True)
     try:
         header = rows.fieldnames or []
@@ -548,7 +549,7 @@ def _parquet_rows(path: Path, dataset: str) -> Iterator[tuple[None, dict]]:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches():
                 yield from ((None, row) for row in batch.to_pylist())
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+    except (pyarrow.ArrowException, UnicodeDecodeError, OverflowError, ValueError) as error:  # Python has no such date
         raise UserError(f"DATASET = {dataset!r}: broken parquet: {' '.join(str(error).split())[:300]}") from None
 
 

@@ -1,10 +1,13 @@
 """A run on disk: its name, `config.json`, the journal `records.jsonl`, `summary.json`."""
+import fcntl
 import hashlib
 import json
 import os
 import re
+import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from errors import UserError
@@ -67,29 +70,75 @@ def write_json(path: Path, value) -> None:
     temporary.replace(path)
 
 
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Makes the run folder and holds it for this process. Raises UserError if it cannot, naming who holds it.
+
+    The lock is the operating system's, so that of a process that died is gone with it.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - held open as long as the lock
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be used as run folder ({error.strerror}); move it away") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise UserError(f"{folder}: another run is writing there ({lock.read().strip()}); wait for it") from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        lock.flush()
+        yield
+
+
 class Journal:
     """`records.jsonl`: one line per record, the records of a unit (question, permutation) in one append.
 
-    Opening it cuts off what an interrupted run left behind its last complete unit, and collects in `finished` the
-    (question_id, permutation) of the complete ones.
+    units: the run's (question_id, permutation); cells: its (total_budget, answer_thinking_ratio), in the order of a
+    unit's lines. Opening it cuts off what an interrupted append left at the end, and collects the complete units in
+    `finished`. Raises UserError for any other damage: nothing behind a broken line is thrown away.
     """
 
-    def __init__(self, path: Path, n_cells: int):
+    def __init__(self, path: Path, units: set[tuple[str, int]], cells: list[tuple[int, float | None]]):
         self.path = path
         self.finished: set[tuple[str, int]] = set()
-        path.touch()
-        complete_bytes = read_bytes = lines_of_unit = 0
-        with open(path, "rb") as file:
-            for line in file:
+        try:
+            path.touch()
+            complete_bytes = self._read_complete_units(units, cells)
+            os.truncate(path, complete_bytes)
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from error
+
+    def _read_complete_units(self, units, cells) -> int:
+        """Bytes up to the end of the last complete unit."""
+        complete_bytes = read_bytes = 0
+        unit, lines_of_unit, torn_line = None, 0, None
+        with open(self.path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if torn_line is not None:
+                    raise self._damage(torn_line, "is no record")
                 record = _parsed_line(line)
                 if record is None:
-                    break
+                    torn_line = number
+                    continue
                 read_bytes += len(line)
+                found = (record.get("question_id"), record.get("permutation"))
+                unit = found if lines_of_unit == 0 else unit
+                cell = (record.get("total_budget"), record.get("answer_thinking_ratio"))
+                if found != unit or found not in units or cell != cells[lines_of_unit]:
+                    raise self._damage(number, "does not belong to this run")
+                if found in self.finished:
+                    raise self._damage(number, "is there twice")
                 lines_of_unit += 1
-                if lines_of_unit == n_cells:
+                if lines_of_unit == len(cells):
+                    self.finished.add(found)
                     complete_bytes, lines_of_unit = read_bytes, 0
-                    self.finished.add((record["question_id"], record["permutation"]))
-        os.truncate(path, complete_bytes)
+        return complete_bytes
+
+    def _damage(self, number: int, what: str) -> UserError:
+        return UserError(f"{self.path}: line {number:,} {what}; mend the file or move it away, nothing was changed")
 
     def append(self, units: list[list[dict]]) -> None:
         """Writes the records of complete units and flushes them to disk."""
@@ -106,9 +155,10 @@ def _parsed_line(line: bytes) -> dict | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        return json.loads(line)
+        record = json.loads(line)
     except ValueError:
         return None
+    return record if isinstance(record, dict) else None
 
 
 def read_records(path: Path) -> Iterator[dict]:

@@ -7,7 +7,6 @@
 
 Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json.
 """
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -20,9 +19,9 @@ from budgets import Cell, make_cells
 from configuration import RULES, comments_of_constants, read_settings
 from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage
 from errors import UserError
-from evaluation_tool import prompts_identity, sampled_thinking_tokens, summarise
+from evaluation_tool import check_caps, prompts_identity, sampled_thinking_tokens, summarise
 from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted, select_questions
-from results_folder import SCHEMA_VERSION, Journal, check_writable, read_records, run_name, write_json
+from results_folder import SCHEMA_VERSION, Journal, check_writable, only_writer, read_records, run_name, write_json
 from two_stages import Unit, answer_request, compute_records, confidence_request
 
 # --- Settings: unit, range and reason on each line; the README has a table of them --------------------------------
@@ -74,24 +73,24 @@ def run(settings: dict) -> None:
         encoder.check_thinking()
     units, tokens_per_row = longest_first(units, encoder, cells)
 
-    is_demo = settings["model_name"] == DEMO["model_name"]
+    is_demo = all(settings[name] == DEMO[name] for name in ("model_name", "DATASET"))
     if is_demo:
         print("Demo: a tiny model made for this one task, not Qwen3. Its figures say nothing about any other model.")
     print(f"Loading {settings['model_name']} ...", flush=True)
     model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
     batch_size = settings["BATCH_SIZE"] or model.rows_that_fit(tokens_per_row)
     identity = run_identity(settings, cells, questions, encoder, model)
+    config = run_config(settings, identity, question_set, len(questions), model, batch_size)
     folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)
-    folder.mkdir(exist_ok=True)
-    write_json(folder / "config.json", run_config(settings, identity, question_set, len(questions), model, batch_size))
-
-    started = time.monotonic()
-    think_through(model, units, cells, settings["SEED"], batch_size, folder)
-    thinking_seconds = time.monotonic() - started
-    summary = summarise(read_records(folder / "records.jsonl"), settings["TARGET_ERROR"], settings["SEED"])
-    summary["run"] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    summary["run"]["seconds"] = thinking_seconds
-    write_json(folder / "summary.json", summary)
+    with only_writer(folder):
+        write_json(folder / "config.json", config)
+        started = time.monotonic()
+        think_through(model, units, cells, settings["SEED"], batch_size, folder)
+        thinking_seconds = time.monotonic() - started
+        records = read_records(folder / "records.jsonl")
+        summary = summarise(map(check_caps, records), settings["TARGET_ERROR"], settings["SEED"])
+        summary["run"] = config | {"seconds": thinking_seconds}
+        write_json(folder / "summary.json", summary)
     print(results_table(summary))
     if is_demo:
         print(ideal_table(cells, settings["TARGET_ERROR"]))
@@ -181,7 +180,11 @@ def run_config(settings: dict, identity: dict, question_set: QuestionSet, n_used
 
 def think_through(model, units: list[Unit], cells: list[Cell], seed: int, batch_size: int, folder: Path) -> None:
     """Computes the units that the journal does not hold yet, batch by batch, each on disk before the next begins."""
-    journal = Journal(folder / "records.jsonl", n_cells=len(cells))
+    journal = Journal(
+        folder / "records.jsonl",
+        units={(unit.question_id, unit.permutation) for unit in units},
+        cells=[(cell.total_budget, cell.answer_thinking_ratio) for cell in cells],
+    )
     left = [unit for unit in units if (unit.question_id, unit.permutation) not in journal.finished]
     if len(left) < len(units):
         print(f"{len(units) - len(left):,} of {len(units):,} units are in {journal.path} already", flush=True)
@@ -251,6 +254,9 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         print(f"run_experiment.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("run_experiment.py: stopped; the same command goes on where it was", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -99,6 +99,12 @@ def test_a_wrong_constant_is_refused_by_its_name(name, value):
         settings_of(**{name: value})
 
 
+def test_a_constant_without_its_comment_still_runs_and_a_missing_one_is_named():
+    assert read_settings(DEFAULTS, {}, {}, "", [])["SEED"] == 42
+    with pytest.raises(UserError, match="lack SEED"):
+        read_settings({name: value for name, value in DEFAULTS.items() if name != "SEED"}, {}, COMMENTS, "", [])
+
+
 def test_help_shows_every_setting_with_its_comment(capsys):
     with pytest.raises(SystemExit) as caught:
         settings_of("--help")

@@ -1,17 +1,34 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from budgets import make_cells
 from errors import UserError
-from results_folder import Journal, canonical_json, check_writable, read_records, run_name, write_json
+from results_folder import Journal, canonical_json, check_writable, only_writer, read_records, run_name, write_json
+
+CELLS = [(100, 0.0), (100, 0.5), (0, None)]
 
 
 def record(question_id, permutation, cell):
-    return {"question_id": question_id, "permutation": permutation, "cell": cell, "thinking": "a\nb\u2028\x85c"}
+    return {
+        "question_id": question_id,
+        "permutation": permutation,
+        "total_budget": cell[0],
+        "answer_thinking_ratio": cell[1],
+        "thinking": "a\nb\u2028\x85c",
+    }
 
 
-UNITS = [[record("one/two\n", 0, cell) for cell in range(3)], [record("é", 1, cell) for cell in range(3)]]
+KEYS = [("one/two\n", 0), ("é", 1)]
+UNITS = [[record(*key, cell) for cell in CELLS] for key in KEYS]
+
+
+def open_journal(path):
+    return Journal(path, set(KEYS), CELLS)
 
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys():
@@ -39,26 +56,71 @@ def test_a_run_name_is_readable_and_changes_with_the_identity():
 
 def test_a_journal_gives_back_what_was_appended(tmp_path):
     path = tmp_path / "records.jsonl"
-    journal = Journal(path, n_cells=3)
+    journal = open_journal(path)
     journal.append(UNITS[:1])
     journal.append(UNITS[1:])
     assert list(read_records(path)) == UNITS[0] + UNITS[1]
-    assert Journal(path, n_cells=3).finished == {("one/two\n", 0), ("é", 1)}
+    assert open_journal(path).finished == {("one/two\n", 0), ("é", 1)}
 
 
 def test_a_journal_cut_at_any_byte_keeps_its_complete_units(tmp_path):
     path = tmp_path / "records.jsonl"
-    Journal(path, n_cells=3).append(UNITS)
+    open_journal(path).append(UNITS)
     whole = path.read_bytes()
     first_unit = b"".join(whole.splitlines(keepends=True)[:3])
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        journal = Journal(path, n_cells=3)
+        journal = open_journal(path)
         kept = 1 if length >= len(first_unit) else 0
         assert len(journal.finished) == kept
         assert path.read_bytes() == (first_unit if kept else b"")
     journal.append(UNITS[1:])
     assert path.read_bytes() == whole
+
+
+def test_damage_that_is_not_a_torn_end_is_refused_and_nothing_is_thrown_away(tmp_path):
+    path = tmp_path / "records.jsonl"
+    open_journal(path).append(UNITS)
+    lines = path.read_bytes().splitlines(keepends=True)
+    foreign = canonical_json(record("not ours", 0, CELLS[0])).encode() + b"\n"
+    for damaged, words in (
+        ([lines[0], b"\xff" + lines[1], *lines[2:]], "line 2 is no record"),
+        ([lines[0], b"[1]\n", *lines[2:]], "line 2 is no record"),
+        ([lines[0], b"{}\n", *lines[2:]], "line 2 does not belong"),
+        ([*lines, *lines[:3]], "line 7 is there twice"),
+        ([*lines, foreign], "line 7 does not belong"),
+        ([lines[1], lines[0], *lines[2:]], "line 1 does not belong"),
+        ([*lines[:2], *lines[3:]], "line 3 does not belong"),
+    ):
+        path.write_bytes(b"".join(damaged))
+        with pytest.raises(UserError, match=words):
+            open_journal(path)
+        assert path.read_bytes() == b"".join(damaged)
+
+
+def test_a_run_folder_has_one_writer_and_a_lock_ends_with_its_process(tmp_path):
+    folder = tmp_path / "run"
+    script = "import sys, time; from pathlib import Path; from results_folder import only_writer\n"
+    script += "with only_writer(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=f"process {holder.pid} on "), only_writer(folder):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    with only_writer(folder):
+        assert f"process {os.getpid()} " in (folder / "lock").read_text(encoding="utf-8")
+
+
+def test_a_run_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(UserError, match="run folder"), only_writer(tmp_path / "run"):
+        pass
 
 
 def test_json_is_strict_and_never_half_written(tmp_path):

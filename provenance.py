@@ -2,6 +2,7 @@
 import platform
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def git_commit() -> str | None:
     return described.stdout.strip()
 
 
-def command_line() -> list[str]:
-    """The command as given."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+def this_process(device: torch.device, batch_size: int) -> dict:
+    """Entry of this process in `config.json`; seconds is None until it has computed its records."""
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": None,
+        "git_commit": git_commit(),
+        "versions": versions(),
+        "device": device_name(device),
+        "batch_size": batch_size,
+    }

@@ -70,6 +70,14 @@ def write_json(path: Path, value) -> None:
     temporary.replace(path)
 
 
+def processes_so_far(config_path: Path) -> list[dict]:
+    """Entries of the processes that worked on the run before; none if `config.json` is missing or not its own."""
+    try:
+        return json.loads(config_path.read_text(encoding="utf-8"))["processes"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return []
+
+
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Makes the run folder and holds it for this process. Raises UserError if it cannot, naming who holds it.

@@ -21,7 +21,16 @@ from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage
 from errors import UserError
 from evaluation_tool import check_caps, prompts_identity, sampled_thinking_tokens, summarise
 from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted, select_questions
-from results_folder import SCHEMA_VERSION, Journal, check_writable, only_writer, read_records, run_name, write_json
+from results_folder import (
+    SCHEMA_VERSION,
+    Journal,
+    check_writable,
+    only_writer,
+    processes_so_far,
+    read_records,
+    run_name,
+    write_json,
+)
 from two_stages import Unit, answer_request, compute_records, confidence_request
 
 # --- Settings: unit, range and reason on each line; the README has a table of them --------------------------------
@@ -80,16 +89,19 @@ def run(settings: dict) -> None:
     model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
     batch_size = settings["BATCH_SIZE"] or model.rows_that_fit(tokens_per_row)
     identity = run_identity(settings, cells, questions, encoder, model)
-    config = run_config(settings, identity, question_set, len(questions), model, batch_size)
+    config = run_config(settings, identity, question_set, len(questions))
     folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)
     with only_writer(folder):
+        process = provenance.this_process(model.device, batch_size)
+        config["processes"] = [*processes_so_far(folder / "config.json"), process]
         write_json(folder / "config.json", config)
         started = time.monotonic()
         think_through(model, units, cells, settings["SEED"], batch_size, folder)
-        thinking_seconds = time.monotonic() - started
+        process["seconds"] = time.monotonic() - started
+        write_json(folder / "config.json", config)
         records = read_records(folder / "records.jsonl")
         summary = summarise(map(check_caps, records), settings["TARGET_ERROR"], settings["SEED"])
-        summary["run"] = config | {"seconds": thinking_seconds}
+        summary["run"] = config
         write_json(folder / "summary.json", summary)
     print(results_table(summary))
     if is_demo:
@@ -158,16 +170,11 @@ def run_identity(settings: dict, cells: list[Cell], questions: list[Question], e
     }
 
 
-def run_config(settings: dict, identity: dict, question_set: QuestionSet, n_used: int, model, batch_size: int) -> dict:
-    """What `config.json` holds: settings, what was hashed, and where the run took place."""
+def run_config(settings: dict, identity: dict, question_set: QuestionSet, n_used: int) -> dict:
+    """What `config.json` holds besides its processes: settings, what was hashed, and the questions."""
     return {
         "settings": settings,
         "identity": identity,
-        "batch_size": batch_size,
-        "command": provenance.command_line(),
-        "git_commit": provenance.git_commit(),
-        "versions": provenance.versions(),
-        "device": provenance.device_name(model.device),
         "questions": {
             "loaded": len(question_set.questions),
             "used": n_used,

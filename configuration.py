@@ -116,7 +116,8 @@ def _checked(shown_name, value, rule):
         if not fits or not rule.is_allowed(one):
             shown = one if isinstance(one, str) and fits else repr(one)
             raise UserError(f"{shown_name} {shown}: allowed is {rule.allowed}")
-    return values if rule.is_list else value
+    values = [rule.parse(one) for one in values]  # 1 and 1.0 are one setting, so they must name one run
+    return values if rule.is_list else values[0]
 
 
 def comments_of_constants(source: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     DynamicCache,
@@ -128,7 +129,8 @@ def choose_tokens(scores, uniform, temperature: float, top_p: float, top_k: int)
     """Token per row: inverse CDF in token-id order after temperature, top-k and top-p, in this order.
 
     scores: (rows, vocabulary) floats, -inf where not allowed; uniform: (rows,) float64 in [0, 1).
-    temperature 0: the likeliest token. top_k 0: no top-k. top_p: the smallest set of likeliest tokens that holds it.
+    temperature 0: the likeliest token. top_k 0: no top-k; of equal scores at the k-th place some are kept, where
+    transformers keeps all. top_p: the smallest set of likeliest tokens that holds it.
     """
     if temperature == 0:
         return scores.argmax(dim=-1)
@@ -250,8 +252,8 @@ class HuggingFaceModel:
     def rows_that_fit(self, tokens_per_row: int) -> int:
         """Rows of a batch, >= 1: on a GPU as many as its free memory holds, on a CPU a size that keeps its cores busy.
 
-        A row takes its key/value cache twice, because the cache is copied when it grows, and its scores over the
-        vocabulary while a token is chosen.
+        Counted twice: the row's key/value cache, the second time for what is not counted one by one (a layer of it
+        copied as it grows or with its heads repeated, float64 sums of read-outs). Besides, its vocabulary scores.
         """
         if self.device.type != "cuda":
             return _CPU_ROWS
@@ -455,8 +457,10 @@ def _load_weights(encoder):
             use_safetensors=True,  # other weight formats can run code
             trust_remote_code=False,
         )
-    except HUB_ERRORS as error:
+    except (*HUB_ERRORS, SafetensorError, RuntimeError) as error:  # RuntimeError: weights of other shapes, no memory
         name = encoder.model_name
         raise UserError(f"model_name = {name!r}: {hub_fault(error, hub_page(name))}") from error
+    if {"cpu", "disk"} & set(getattr(model, "hf_device_map", {}).values()) and torch.cuda.is_available():
+        raise UserError(f"model_name = {encoder.model_name!r}: it does not fit into the memory of the GPUs")
     return model.eval()
 

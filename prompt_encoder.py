@@ -1,6 +1,6 @@
 """Prompts as token ids by the model's own chat template, with the think block open or closed; no weights needed.
 
-Everything that can be refused is refused here, before the weights are loaded.
+What can be refused without the weights is refused here.
 """
 import hashlib
 import json
@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from jinja2 import TemplateError
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, DynamicCache
 
@@ -61,6 +62,8 @@ class PromptEncoder:
     @classmethod
     def load(cls, model_name: str) -> "PromptEncoder":
         """From a hub id or a local folder. Raises UserError if it cannot be had or cannot be run."""
+        if model_name.startswith("~"):
+            model_name = str(Path(model_name).expanduser())
         return cls(model_name, *_load_config_and_tokenizer(model_name))
 
     @property
@@ -170,12 +173,13 @@ class PromptEncoder:
         return f"sha256 {digest.hexdigest()}"
 
     def _render_turn(self, thinking: bool) -> tuple[str, str]:
-        rendered = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": _USER_TEXT_MARK}],
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=thinking,
-        )
+        turn = [{"role": "user", "content": _USER_TEXT_MARK}]
+        try:
+            rendered = self.tokenizer.apply_chat_template(
+                turn, tokenize=False, add_generation_prompt=True, enable_thinking=thinking
+            )
+        except TemplateError as error:
+            raise UserError(f"model_name = {self.model_name!r}: its chat template fails: {error}") from error
         parts = rendered.split(_USER_TEXT_MARK)
         if len(parts) != 2:
             raise UserError(
@@ -194,8 +198,8 @@ def _block_is_open(rendered: str) -> bool:
 
 
 def _load_config_and_tokenizer(model_name):
-    folder = Path(model_name).expanduser()
-    looks_local = folder.is_absolute() or model_name.startswith((".", "~")) or model_name.count("/") > 1
+    folder = Path(model_name)
+    looks_local = folder.is_absolute() or model_name.startswith(".") or model_name.count("/") > 1
     if looks_local and not folder.is_dir():
         raise UserError(f"model_name = {model_name!r}: no such folder")
     if folder.is_dir() and not (folder / "config.json").is_file():
@@ -205,7 +209,7 @@ def _load_config_and_tokenizer(model_name):
     try:
         config = AutoConfig.from_pretrained(model_name, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
-    except HUB_ERRORS as error:
+    except (*HUB_ERRORS, KeyError) as error:  # KeyError: a tokenizer.json of other content
         raise UserError(f"model_name = {model_name!r}: {hub_fault(error, hub_page(model_name))}") from error
     return config, tokenizer
 
@@ -213,6 +217,10 @@ def _load_config_and_tokenizer(model_name):
 def _check_can_run(model_name, config, tokenizer):
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(f"model_name = {model_name!r}: it has no fast tokenizer (tokenizer.json)")
+    if not tokenizer.encode("Answer:", add_special_tokens=False):  # transformers makes an empty one in silence
+        raise UserError(f"model_name = {model_name!r}: its tokenizer has no vocabulary (is tokenizer.json missing?)")
+    if getattr(config.get_text_config(decoder=True), "max_position_embeddings", None) is None:
+        raise UserError(f"model_name = {model_name!r}: its configuration does not say how long its context is")
     if tokenizer.chat_template is None:
         raise UserError(f"model_name = {model_name!r}: its tokenizer has no chat template; a chat model is needed")
     if config.is_encoder_decoder:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-import provenance
 from budgets import Cell, make_cells
 from configuration import RULES, comments_of_constants, read_settings
 from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage
@@ -69,11 +68,13 @@ DEMO = {
 def run(settings: dict) -> None:
     """The whole experiment, from checked settings to the table at the end."""
     # Imported once the settings are known to be right: torch and transformers take seconds.
+    import provenance
     from hugging_face_model import HuggingFaceModel
     from prompt_encoder import PromptEncoder
 
     cells = make_cells(settings["TOTAL_BUDGET"], settings["ANSWER_THINKING_RATIO"])
     save_dir = check_writable(settings["SAVE_DIR"])
+    print(f"Reading {settings['DATASET']} and the tokenizer of {settings['model_name']} ...", flush=True)
     question_set = load_questions(settings["DATASET"], settings["DATASET_CONFIG"] or None, settings["DATASET_SPLIT"])
     questions = select_questions(question_set.questions, settings["N_QUESTIONS"], settings["SEED"])
     units = make_units(questions, settings["N_PERMUTATIONS"], settings["SEED"])
@@ -85,7 +86,7 @@ def run(settings: dict) -> None:
     is_demo = all(settings[name] == DEMO[name] for name in ("model_name", "DATASET"))
     if is_demo:
         print("Demo: a tiny model made for this one task, not Qwen3. Its figures say nothing about any other model.")
-    print(f"Loading {settings['model_name']} ...", flush=True)
+    print("Loading the model ...", flush=True)
     model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
     batch_size = settings["BATCH_SIZE"] or model.rows_that_fit(tokens_per_row)
     identity = run_identity(settings, cells, questions, encoder, model)
@@ -138,7 +139,11 @@ def longest_first(units: list[Unit], encoder, cells: list[Cell]) -> tuple[list[U
     confidence_caps = tuple({cell.confidence_budget for cell in cells})
     needed = []
     for unit in units:
-        requests = (answer_request(unit, answer_caps, 0), confidence_request(unit, 0, confidence_caps, 0))
+        longest_option = max(range(len(unit.options)), key=lambda i: len(encoder.encode_plain(unit.options[i])))
+        requests = (
+            answer_request(unit, answer_caps, 0),
+            confidence_request(unit, longest_option, confidence_caps, 0),
+        )
         needed.append(max(encoder.tokens_needed(request) for request in requests))
         if needed[-1] > encoder.context_length:
             raise UserError(

@@ -23,7 +23,7 @@ TEMPLATES = {
 }
 
 
-def make_tokenizer(template):
+def make_tokenizer(template, tags=tuple(CONTROL[3:])):
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges = [("A", "n"), ("s", "w"), ("e", "r"), ("An", "sw"), ("Answ", "er"), ("Ċ", "Ċ"), ("t", "h"), ("th", "e")]
     vocabulary = {token: index for index, token in enumerate(alphabet + ["".join(pair) for pair in merges])}
@@ -31,7 +31,7 @@ def make_tokenizer(template):
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in CONTROL[:3]])
-    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in CONTROL[3:]])
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in tags])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=template
     )

@@ -1,4 +1,5 @@
 import json
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -49,6 +50,15 @@ def test_weights_that_are_not_safetensors_are_refused(tmp_path, tiny_folder):
             (folder / path.name).write_bytes(path.read_bytes())
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match="safetensors"):
+        HuggingFaceModel(PromptEncoder.load(str(folder)), 0.6, 0.95, 20)
+
+
+def test_broken_weights_are_refused_in_one_line(tmp_path, tiny_folder):
+    folder = tmp_path / "torn"
+    shutil.copytree(tiny_folder, folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    with pytest.raises(UserError, match=f"^model_name = '{folder}'"):
         HuggingFaceModel(PromptEncoder.load(str(folder)), 0.6, 0.95, 20)
 
 

@@ -99,8 +99,10 @@ def test_template_without_thinking_runs_at_budget_zero_only():
 
 
 def test_tags_that_are_not_single_tokens_cannot_be_capped():
-    tokenizer = make_tokenizer(TEMPLATES["hybrid"].replace("think>", "thought>"))
-    assert not PromptEncoder("a model", Qwen3Config(), tokenizer).can_think
+    encoder = PromptEncoder("a model", Qwen3Config(), make_tokenizer(TEMPLATES["ignores_switch"], tags=()))
+    assert encoder.can_think
+    with pytest.raises(UserError, match="not single tokens"):
+        encoder.check_thinking()
 
 
 # --- what cannot be run is refused ---------------------------------------------------------------------------------
@@ -114,6 +116,11 @@ def test_a_cache_that_cannot_be_cropped_is_refused():
 def test_a_tokenizer_without_chat_template_is_refused():
     with pytest.raises(UserError, match="no chat template"):
         PromptEncoder("a model", Qwen3Config(), make_tokenizer(None))
+
+
+def test_a_template_that_fails_is_refused_in_one_line():
+    with pytest.raises(UserError, match="chat template fails: no system prompt"):
+        PromptEncoder("a model", Qwen3Config(), make_tokenizer("{{ raise_exception('no system prompt') }}"))
 
 
 def test_a_template_that_does_not_show_the_user_text_once_is_refused():

@@ -1,6 +1,7 @@
 """The real script through its real command line, on a tiny model."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ from conftest import save_tiny_model
 from test_two_stages import assert_same_records
 
 import run_experiment
+from budgets import make_cells
 from evaluation_tool import CONFIDENCE_NAMES, summarise
 from results_folder import read_records
+from two_stages import Unit, confidence_request
 
 SCRIPT = Path(run_experiment.__file__)
 STAGE_FIELDS = {
@@ -119,6 +122,29 @@ def test_other_settings_are_another_folder_and_the_batch_size_is_not(arguments):
     assert len(list(Path(arguments[5]).iterdir())) == 2
 
 
+@pytest.mark.parametrize("changed", ["weights", "template", "question", "prompts"])
+def test_what_decides_the_records_decides_the_folder(arguments, tmp_path, monkeypatch, changed):
+    assert run_experiment.main(arguments) == 0
+    before = run_folder(arguments).name
+    if changed == "weights":
+        arguments[1] = str(save_tiny_model(tmp_path / "tiny_model0", initializer_range=0.2))
+    elif changed == "template":
+        arguments[1] = str(shutil.copytree(arguments[1], tmp_path / "tiny_model0"))
+        template = Path(arguments[1], "chat_template.jinja")
+        template.write_text(template.read_text(encoding="utf-8") + "{# another #}", encoding="utf-8")
+    elif changed == "question":
+        text = Path(arguments[3]).read_text(encoding="utf-8").replace("Which choice", "What choice")
+        arguments[3] = str(tmp_path / "questions.json")
+        Path(arguments[3]).write_text(text, encoding="utf-8")
+    else:
+        monkeypatch.setattr(run_experiment, "prompts_identity", lambda: {"answer_prompt": "another"})
+    arguments[5] = str(tmp_path / "other_results")
+    assert run_experiment.main(arguments) == 0
+    after = run_folder(arguments).name
+    assert before.rsplit("_", 1)[0] == after.rsplit("_", 1)[0]
+    assert before != after
+
+
 def test_budget_zero_runs_a_model_that_cannot_think(arguments, tmp_path):
     arguments[1] = str(save_tiny_model(tmp_path / "conventional", "never_thinks"))
     arguments[arguments.index("--total-budget") + 1] = "0"
@@ -128,6 +154,15 @@ def test_budget_zero_runs_a_model_that_cannot_think(arguments, tmp_path):
         assert (record["answer_stopped"], record["confidence_stopped"]) == ("none", "none")
         assert record["answer_probability"] is not None
         assert record["confidence"] is not None
+
+
+def test_units_come_longest_first_and_the_longest_proposed_answer_is_counted(tiny_model):
+    short = Unit("short", None, 0, "Why?", ("a", "b"), (0, 1), 0)
+    long = Unit("long", None, 0, "Why?", ("a", "word " * 200), (0, 1), 0)
+    cells = make_cells([20], [0.5])
+    units, tokens_per_row = run_experiment.longest_first([short, long], tiny_model.encoder, cells)
+    assert units == [long, short]
+    assert tokens_per_row == tiny_model.encoder.tokens_needed(confidence_request(long, 1, (10,), 0))
 
 
 # --- bad input: one line, exit status 2, no traceback ---------------------------------------------------------------

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -155,6 +156,15 @@ def test_without_an_answer_there_is_no_confidence_stage_and_the_record_says_why(
         assert broken[name] is None
     assert good["error"] is None
     assert good["predicted_option"] == 1
+
+
+def test_a_model_that_thinks_past_a_cap_ends_the_run():
+    class Leaking(ScriptedModel):
+        def reading(self, request, cap):
+            return replace(super().reading(request, cap), thinking_ids=[7] * (cap + 1))
+
+    with pytest.raises(RuntimeError, match="cap 5"):
+        compute_records(Leaking({5: 0}), UNITS[:1], make_cells([10], [0.5]), seed=1, batch_size=8)
 
 
 def test_no_batch_is_larger_than_asked_for():

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from conftest import SHARED, save_tiny_model
+from conftest import save_tiny_model
 from scipy.stats import chisquare
 from transformers import AutoModelForCausalLM, Qwen3Config
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
@@ -274,7 +274,6 @@ def test_a_published_generation_config_does_not_change_the_sampling(tmp_path, ti
         assert_same_reading(first, second)
 
 
-@pytest.mark.skipif(not (SHARED / "make_random_qwen3.py").is_file(), reason="needs ../shared/make_random_qwen3.py")
 def test_the_real_vocabulary_runs(tmp_path, qwen3_encoder):
     """The real Qwen3 tokenizer: 101 confidences behind one prefix, thoughts at every cap, bfloat16."""
     qwen3_encoder.tokenizer.save_pretrained(tmp_path)

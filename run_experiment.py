@@ -63,8 +63,6 @@ DEMO = {
 }
 
 
-
-
 def run(settings: dict) -> None:
     """The whole experiment, from checked settings to the table at the end."""
     # Imported once the settings are known to be right: torch and transformers take seconds.

@@ -33,9 +33,16 @@ def _number(is_allowed: Callable[[float], bool], allowed: str, is_list: bool = F
     return Rule(float, (int, float), is_allowed, allowed, is_list)
 
 
+def _truth(text: str) -> bool:
+    if str(text).lower() not in ("true", "false"):
+        raise ValueError(text)
+    return str(text).lower() == "true"
+
+
 RULES = {
     "TOTAL_BUDGET": _whole(0, "thinking tokens", is_list=True),
     "ANSWER_THINKING_RATIO": _number(lambda ratio: 0 <= ratio <= 1, "a number from 0.0 to 1.0", is_list=True),
+    "CONVENTIONAL_ARM": Rule(_truth, (bool,), lambda value: True, "True or False"),
     "SAVE_DIR": _text("a folder"),
     "model_name": _text("a hub id or a local folder"),
     "DATASET": _text("a hub id or a local .json, .jsonl, .csv, .parquet or .txt file"),
@@ -112,7 +119,7 @@ def _checked(shown_name, value, rule):
     if not values:
         raise UserError(f"{shown_name} is empty: allowed is {rule.allowed}, or a list of such")
     for one in values:
-        fits = isinstance(one, rule.kinds) and not isinstance(one, bool)
+        fits = isinstance(one, rule.kinds) and isinstance(one, bool) == (bool in rule.kinds)
         if not fits or not rule.is_allowed(one):
             shown = one if isinstance(one, str) and fits else repr(one)
             raise UserError(f"{shown_name} {shown}: allowed is {rule.allowed}")

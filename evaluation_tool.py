@@ -2,16 +2,16 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
-from itertools import combinations
 from string import ascii_uppercase
 
 import numpy as np
 
+import diagnostics
 import metrics
+from comparisons import METRIC_NAMES, Arm, compare
+from guaranteed_thresholds import guaranteed_threshold, target_errors
 from model_interface import Reading, Readout
-
-CONFIDENCE_NAMES = ("confidence", "confidence_expectation", "p_true", "answer_probability")
-STAGES = ("answer", "confidence")
+from record_columns import CONFIDENCE_NAMES, STAGES, CellColumns, RecordColumns
 
 CONFIDENCES = tuple(step / 100 for step in range(101))  # the numbers that a verbalised confidence can be
 
@@ -150,197 +150,122 @@ def _stage_fields(stage: str, reading: Reading | None) -> dict:
 
 
 def summarise(records: Iterable[dict], target_error: float, seed: int) -> dict:
-    """Every metric of every cell, and the audit of the caps; a function of the records and nothing else.
+    """Every metric of every cell, the comparisons between them and the audit of the caps; a function of the records.
 
     records: as read from `records.jsonl`, in any order. target_error: in (0, 1). seed: of the resamples behind the
-    intervals, which are the same for every cell with the same questions. The fields are explained in README.
+    intervals, which are the same for every cell. The fields are explained in README.
     """
-    by_cell = defaultdict(_CellColumns)
-    for record in records:
-        key = (record["total_budget"], record["answer_thinking_ratio"])
-        by_cell[key].add(record)
-    cells = [by_cell[key] for key in sorted(by_cell, key=lambda key: (key[0], key[1] or 0.0))]
-    for cell in cells:
-        cell.sort()
-    audits = [cell.audit(stage) for cell in cells for stage in STAGES]
+    columns = RecordColumns(records)
+    weights = metrics.question_resamples(max(columns.n_questions, 1), np.random.default_rng(seed))
+    cells, arms = [], []
+    for cell in columns.cells:
+        summary, arm = _cell_summary(cell, columns, weights, target_error, seed)
+        cells.append(summary)
+        arms.append(arm)
+    audits = [cell["budget_audit"][stage] for cell in cells for stage in STAGES]
     return {
-        "n_records": sum(len(cell) for cell in cells),
-        "n_errors": sum(sum(cell.is_error) for cell in cells),
+        "n_records": sum(cell["n_records"] for cell in cells),
+        "n_errors": sum(cell["n_errors"] for cell in cells),
         "largest_overshoot": max((audit["largest_overshoot"] for audit in audits), default=0),
+        "sampled_thinking_tokens": columns.sampled_thinking_tokens(),
+        "standalone_thinking_tokens": columns.standalone_thinking_tokens(),
         "target_error": target_error,
-        "cells": [cell.summary(target_error, seed) for cell in cells],
+        "comparisons": compare(arms, columns.n_units, columns.n_questions),
+        "cells": cells,
+        "saturation": {stage: diagnostics.saturation(columns.cells, stage) for stage in STAGES},
     }
 
 
-class _CellColumns:
-    """The scored fields of one cell's records, without texts and thoughts; one list entry per record."""
-
-    def __init__(self):
-        self.cell = {}
-        self.question_ids, self.permutations, self.categories, self.is_error, self.is_correct = [], [], [], [], []
-        self.chosen_originals = []  # predicted option as index into the original options
-        self.confidences = {name: [] for name in CONFIDENCE_NAMES}
-        self.masses = {f"{name}_readout_mass": [] for name in ("answer", "confidence", "p_true")}
-        self.tokens = {
-            f"{stage}_{name}": []
-            for stage in STAGES
-            for name in ("thinking_tokens", "prompt_tokens", "injected_tokens", "readout_tokens", "stopped")
-        }
-
-    def __len__(self):
-        return len(self.question_ids)
-
-    def add(self, record: dict) -> None:
-        names = ("total_budget", "answer_thinking_ratio", "answer_budget", "confidence_budget")
-        self.cell = {name: record[name] for name in names}
-        self.question_ids.append(record["question_id"])
-        self.permutations.append(record["permutation"])
-        self.categories.append(record["category"])
-        self.is_error.append(record["error"] is not None)
-        self.is_correct.append(record["is_correct"])
-        predicted = record["predicted_option"]
-        self.chosen_originals.append(None if predicted is None else record["option_order"][predicted])
-        for columns in (self.confidences, self.masses, self.tokens):
-            for name, column in columns.items():
-                column.append(record[name])
-
-    def sort(self) -> None:
-        """Brings the records into one order, so that what is drawn at random does not depend on that of the file."""
-        order = sorted(range(len(self)), key=lambda index: (self.question_ids[index], self.permutations[index]))
-        columns = [self.question_ids, self.permutations, self.categories, self.is_error, self.is_correct]
-        columns += [self.chosen_originals, *self.confidences.values(), *self.masses.values(), *self.tokens.values()]
-        for column in columns:
-            column[:] = [column[index] for index in order]
-
-    def summary(self, target_error: float, seed: int) -> dict:
-        """The cell's entry in `summary.json`."""
-        scored = ~np.array(self.is_error)
-        correct = np.array([value is True for value in self.is_correct])
-        question_index = np.unique(self.question_ids, return_inverse=True)[1]
-        verbalised = self._confidence_array("confidence")
-        parts = (correct, scored, verbalised)
-        return {
-            **self.cell,
-            "n_questions": int(question_index.max()) + 1,
-            "n_records": len(self),
-            "n_errors": int((~scored).sum()),
-            "accuracy": metrics.accuracy(correct[scored]),
-            "accuracy_interval": metrics.bootstrap_intervals(
-                np.full(int(scored.sum()), np.nan), correct[scored], question_index[scored], target_error,
-                np.random.default_rng(seed),
-            )["accuracy"],
-            "answer_consistency": self._answer_consistency(),
-            "confidences": {
-                name: self._confidence_summary(name, correct, question_index, target_error, seed)
-                for name in CONFIDENCE_NAMES
-            },
-            "readout_masses": {name: _mean(column) for name, column in self.masses.items()},
-            "per_permutation": _per_group("permutation", self.permutations, *parts),
-            "per_category": _per_group("category", self.categories, *parts),
-            "budget_audit": {stage: self.audit(stage) for stage in STAGES},
-            "tokens": {stage: self._token_sums(stage) for stage in STAGES},
-        }
-
-    def audit(self, stage: str) -> dict:
-        """How the stage kept its cap: records that ran it, largest overshoot, share capped, tokens used."""
-        cap = self.cell[f"{stage}_budget"]
-        used = [tokens for tokens in self.tokens[f"{stage}_thinking_tokens"] if tokens is not None]
-        stopped = self.tokens[f"{stage}_stopped"]
-        thought = sum(how in ("natural", "capped") for how in stopped)
-        return {
-            "cap": cap,
-            "n_records": len(used),
-            "largest_overshoot": max((max(0, tokens - cap) for tokens in used), default=0),
-            "share_capped": stopped.count("capped") / thought if thought else None,
-            "mean_thinking_tokens": _mean(used),
-            "max_thinking_tokens": max(used, default=None),
-        }
-
-    def _confidence_array(self, name):
-        """(n,) floats, NaN where the record has an error: it is never scored as if nothing had happened."""
-        values = [
-            np.nan if error or value is None else value
-            for value, error in zip(self.confidences[name], self.is_error, strict=True)
-        ]
-        return np.array(values, dtype=float)
-
-    def _confidence_summary(self, name, correct, question_index, target_error, seed):
-        """Calibration over the records that have the confidence; ranking over all with an answer, missing ones last."""
-        confidence = self._confidence_array(name)
-        answered = np.array([value is not None for value in self.is_correct])
-        has = answered & ~np.isnan(confidence)
-        given, outcome = confidence[has], correct[has]
-        rng = np.random.default_rng(seed)
-        intervals = metrics.bootstrap_intervals(
-            confidence[answered], correct[answered], question_index[answered], target_error, rng
-        )
-        decomposition = metrics.brier_decomposition(given, outcome)
-        return {
-            "n": int(has.sum()),
-            "n_missing": len(self) - int(has.sum()),
-            "mean_confidence": _mean(given.tolist()),
-            "ece": metrics.expected_calibration_error(given, outcome),
-            "ece_if_calibrated": metrics.ece_if_calibrated(given, rng),
-            **decomposition,
-            "brier_interval": intervals["brier"],
-            "auroc": metrics.auroc(given, outcome),
-            "auroc_interval": intervals["auroc"],
-            "aurc": metrics.aurc(confidence[answered], correct[answered]),
-            "aurc_interval": intervals["aurc"],
-            "coverage_at_target": metrics.coverage_at_target(confidence[answered], correct[answered], target_error),
-            "coverage_at_target_interval": intervals["coverage_at_target"],
-            "overconfidence": metrics.overconfidence(given, outcome),
-            "overconfidence_interval": intervals["overconfidence"],
-            "permutation_spread": self._permutation_spread(confidence),
-            "bins": metrics.reliability_bins(given, outcome),
-        }
-
-    def _answer_consistency(self):
-        """Share of a question's pairs of permutations that choose the same option, mean over questions, or None."""
-        chosen = defaultdict(list)
-        for question_id, option, error in zip(self.question_ids, self.chosen_originals, self.is_error, strict=True):
-            if not error:
-                chosen[question_id].append(option)
-        agreements = [
-            _mean([first == second for first, second in combinations(options, 2)])
-            for options in chosen.values()
-            if len(options) > 1
-        ]
-        return _mean(agreements)
-
-    def _permutation_spread(self, confidence):
-        """Standard deviation of a question's confidences over its permutations, mean over questions; None if none."""
-        of_question = defaultdict(list)
-        for question_id, value in zip(self.question_ids, confidence, strict=True):
-            if not np.isnan(value):
-                of_question[question_id].append(value)
-        return _mean([float(np.std(values)) for values in of_question.values() if len(values) > 1])
-
-    def _token_sums(self, stage):
-        names = ("prompt_tokens", "thinking_tokens", "injected_tokens", "readout_tokens")
-        return {name: sum(value or 0 for value in self.tokens[f"{stage}_{name}"]) for name in names}
+def _cell_summary(cell: CellColumns, run: RecordColumns, weights, target_error, seed) -> tuple[dict, Arm]:
+    """The cell's entry in `summary.json`, and the cell as an arm of the comparisons."""
+    scored = ~cell.is_error
+    # Without any confidence the resampled metrics are those of accuracy alone, over all records without error.
+    accuracies = metrics.resampled_metrics(
+        np.full(scored.sum(), np.nan), cell.is_correct[scored], cell.question[scored], weights, target_error
+    )["accuracy"]
+    confidences, resampled = {}, {}
+    for name in CONFIDENCE_NAMES:
+        confidences[name], resampled[name] = _confidence_summary(name, cell, run, weights, target_error, seed)
+    accuracy, headline = metrics.accuracy(cell.is_correct[scored]), confidences["confidence"]
+    verbalised, answered = cell.confidence("confidence"), cell.is_answered
+    summary = {
+        "total_budget": cell.total_budget,
+        "answer_thinking_ratio": cell.answer_thinking_ratio,
+        "answer_budget": cell.answer_budget,
+        "confidence_budget": cell.confidence_budget,
+        "n_questions": len(np.unique(cell.question)),
+        "n_records": len(cell),
+        "n_errors": int(cell.is_error.sum()),
+        "accuracy": accuracy,
+        "accuracy_interval": metrics.percentile_intervals({"accuracy": accuracies}, run.n_questions)["accuracy"],
+        "answer_consistency": diagnostics.answer_consistency(cell),
+        "confidences": confidences,
+        "risk_coverage": metrics.risk_coverage_curve(verbalised[answered], cell.is_correct[answered]),
+        "readout_masses": diagnostics.readout_masses(cell),
+        "accuracy_by_stop": diagnostics.accuracy_by_stop(cell),
+        "position_bias": diagnostics.position_bias(cell),
+        "per_permutation": _per_group("permutation", cell.permutation, np.unique(cell.permutation).tolist(), cell),
+        "per_category": _per_group("category", cell.category, run.categories, cell),
+        "budget_audit": {stage: diagnostics.budget_audit(cell, stage) for stage in STAGES},
+        "tokens": {stage: diagnostics.token_sums(cell, stage) for stage in STAGES},
+    }
+    values = {"accuracy": accuracy} | {name: headline[name] for name in METRIC_NAMES if name != "accuracy"}
+    return summary, Arm(cell, values, resampled["confidence"] | {"accuracy": accuracies})
 
 
-def _per_group(name, groups, correct, scored, confidence):
-    """Number of scored records, accuracy and ECE per permutation or per category, in sorted order."""
-    members = defaultdict(list)
-    for index, group in enumerate(groups):
-        members[group].append(index)
+def _confidence_summary(name, cell, run, weights, target_error, seed):
+    """Calibration over the records that have the confidence; ranking over all with an answer, missing ones last.
+
+    Returns the summary and the resampled metrics.
+    """
+    confidence, answered = cell.confidence(name), cell.is_answered
+    has = answered & ~np.isnan(confidence)
+    given, outcome = confidence[has], cell.is_correct[has]
+    ranked = confidence[answered], cell.is_correct[answered]
+    first_order = answered & (cell.permutation == 0)
+    resampled = metrics.resampled_metrics(*ranked, cell.question[answered], weights, target_error)
+    intervals = metrics.percentile_intervals(resampled, run.n_questions)
+    summary = {
+        "n": int(has.sum()),
+        "n_missing": len(cell) - int(has.sum()),
+        "mean_confidence": diagnostics.mean(given),
+        "ece": metrics.expected_calibration_error(given, outcome),
+        "ece_if_calibrated": metrics.ece_if_calibrated(given, np.random.default_rng(seed)),
+        **metrics.brier_decomposition(given, outcome),
+        "brier_interval": intervals["brier"],
+        "auroc": metrics.auroc(given, outcome),
+        "auroc_interval": intervals["auroc"],
+        "aurc": metrics.aurc(*ranked),
+        "aurc_interval": intervals["aurc"],
+        "coverage_at_target": metrics.coverage_at_target(*ranked, target_error),
+        "coverage_at_target_interval": intervals["coverage_at_target"],
+        "overconfidence": metrics.overconfidence(given, outcome),
+        "overconfidence_interval": intervals["overconfidence"],
+        "permutation_spread": diagnostics.permutation_spread(cell, confidence),
+        "bins": metrics.reliability_bins(given, outcome),
+        "guaranteed_thresholds": [
+            guaranteed_threshold(confidence[first_order], cell.is_correct[first_order], target)
+            for target in target_errors(target_error)
+        ],
+    }
+    return summary, resampled
+
+
+def _per_group(name, group_of_record, groups, cell):
+    """Records without error, accuracy and ECE per permutation or per category of the cell, in sorted order."""
+    confidence = cell.confidence("confidence")
     rows = []
-    for group in sorted(members, key=lambda group: (group is None, group)):
-        of_group = [index for index in members[group] if scored[index]]
-        has = [index for index in of_group if not np.isnan(confidence[index])]
-        rows.append(
-            {
-                name: group,
-                "n": len(of_group),
-                "accuracy": metrics.accuracy(correct[of_group]),
-                "ece": metrics.expected_calibration_error(confidence[has], correct[has]),
-            }
-        )
+    for group, value in sorted(enumerate(groups), key=lambda pair: (pair[1] is None, pair[1])):
+        inside = group_of_record == (value if name == "permutation" else group)
+        if inside.any():
+            scored = inside & ~cell.is_error
+            has = scored & ~np.isnan(confidence)
+            rows.append(
+                {
+                    name: value,
+                    "n": int(scored.sum()),
+                    "accuracy": metrics.accuracy(cell.is_correct[scored]),
+                    "ece": metrics.expected_calibration_error(confidence[has], cell.is_correct[has]),
+                }
+            )
     return rows
-
-
-def _mean(values) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None

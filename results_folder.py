@@ -12,7 +12,7 @@ from pathlib import Path
 
 from errors import UserError
 
-SCHEMA_VERSION = 1  # of records.jsonl and summary.json; part of the run name
+SCHEMA_VERSION = 2  # of records.jsonl and summary.json; part of the run name
 
 
 def canonical_json(value) -> str:

@@ -35,6 +35,7 @@ from two_stages import Unit, answer_request, compute_records, confidence_request
 # --- Settings: unit, range and reason on each line; the README has a table of them --------------------------------
 TOTAL_BUDGET = 200  # thinking tokens per question, both stages together, >= 0 (100-400 recommended); a list sweeps
 ANSWER_THINKING_RATIO = 0.5  # share of the budget for the answer stage, 0.0-1.0; a list sweeps
+CONVENTIONAL_ARM = True  # True or False: beside the grid, the same model without any thinking (total budget 0)
 SAVE_DIR = "./results_reasoning/"  # folder for results; each configuration gets its own folder inside
 model_name = "Qwen/Qwen3-4B"  # hub id or local folder of a chat model in safetensors
 
@@ -70,7 +71,8 @@ def run(settings: dict) -> None:
     from hugging_face_model import HuggingFaceModel
     from prompt_encoder import PromptEncoder
 
-    cells = make_cells(settings["TOTAL_BUDGET"], settings["ANSWER_THINKING_RATIO"])
+    conventional = [0] if settings["CONVENTIONAL_ARM"] else []
+    cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
     save_dir = check_writable(settings["SAVE_DIR"])
     print(f"Reading {settings['DATASET']} and the tokenizer of {settings['model_name']} ...", flush=True)
     question_set = load_questions(settings["DATASET"], settings["DATASET_CONFIG"] or None, settings["DATASET_SPLIT"])

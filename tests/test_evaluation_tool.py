@@ -74,6 +74,7 @@ def make_test_record(question_id, confidence, is_correct, **changes):
         "answer_budget": 10,
         "confidence_budget": 10,
         "option_order": [0, 1, 2],
+        "correct_option": 0,
         "predicted_option": 0 if is_correct else 1,
         "is_correct": is_correct,
         "confidence": confidence,

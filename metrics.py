@@ -356,9 +356,9 @@ def simultaneous_intervals(
     differences: (m,) observed, NaN where there is none; resampled: (m, resamples), the same differences on common
     resamples of n_questions questions. Returns low and high per difference; None where it has no value, where too many
     resamples have none (as in percentile_intervals), and with fewer than 2 questions. A difference that is the same on
-    every resample has an interval of width zero. With m = 1 it is an ordinary 95% interval. The standard errors are
-    widened for small samples as Student's t is against the normal distribution; without that, five equal arms of 200
-    questions came out as different in 5.7% of 2,000 simulations. (Davison and Hinkley 1997, chapters 4 and 5.)
+    every resample has an interval of width zero. With m = 1 it is an ordinary 95% interval. For small samples the
+    critical value is carried over from the normal to Student's t at its tail probability; without that, five equal arms
+    of 200 questions came out as different in 5.7% of 2,000 simulations. (Davison and Hinkley 1997, chapters 4 and 5.)
     """
     undefined = np.isnan(resampled)
     usable = ~np.isnan(differences) & (undefined.mean(axis=1) <= MAX_UNDEFINED_SHARE) & (n_questions >= 2)
@@ -372,10 +372,10 @@ def simultaneous_intervals(
     )
     # The k-th of B resamples with k = 0.95 (B + 1): interpolating between B values would be slightly too narrow.
     critical = np.sort(largest)[min(int(np.ceil(0.95 * (len(largest) + 1))), len(largest)) - 1]
-    critical *= student_t.ppf(0.975, n_questions - 1) / normal.ppf(0.975)
-    margins = np.zeros(len(differences))
-    margins[usable] = critical * errors
+    critical = student_t.isf(normal.sf(critical), n_questions - 1)
+    margins = np.full(len(differences), np.inf)
+    margins[usable] = np.where(varies, critical * errors, 0.0)
     return [
-        {"low": float(value - margin), "high": float(value + margin)} if has_interval else None
-        for value, margin, has_interval in zip(differences, margins, usable, strict=True)
+        {"low": float(value - margin), "high": float(value + margin)} if np.isfinite(margin) else None
+        for value, margin in zip(differences, margins, strict=True)
     ]

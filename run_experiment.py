@@ -107,6 +107,7 @@ def run(settings: dict) -> None:
     print(results_table(summary))
     if is_demo:
         print(ideal_table(cells, settings["TARGET_ERROR"]))
+    print(answer_text(summary["comparisons"]))
     print(f"Results: {folder}")
 
 
@@ -235,6 +236,14 @@ def results_table(summary: dict) -> str:
         f"Budget audit: {summary['n_records']:,} records, largest overshoot {summary['largest_overshoot']} tokens.",
     ]
     return "\n".join(lines)
+
+
+def answer_text(comparisons: dict) -> str:
+    """What the comparisons allow to say, a paragraph per total budget and one for the conventional arm."""
+    answers = [entry["answer"] for entry in comparisons["by_budget"]]
+    if comparisons["conventional"]:
+        answers.append(comparisons["conventional"]["answer"])
+    return "\n".join(["", *answers, ""])
 
 
 def ideal_table(cells: list[Cell], target_error: float) -> str:

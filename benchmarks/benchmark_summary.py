@@ -16,11 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from budgets import make_cells  # noqa: E402
-from evaluation_tool import summarise  # noqa: E402
-from results_folder import read_records  # noqa: E402
+from budgets import make_cells
+from evaluation_tool import summarise
+from results_folder import read_records
 
 THOUGHT_WORDS = 100  # tokens per thought, each a word of the text
 TARGET_ERROR = 0.05

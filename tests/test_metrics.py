@@ -506,3 +506,51 @@ def test_resampled_auroc_and_brier_agree_with_scikit_learn_sample_weights(seed):
         assert resampled["auroc"][number] == pytest.approx(expected, abs=1e-12)
         expected = brier_score_loss(is_correct, confidence, sample_weight=row)
         assert resampled["brier"][number] == pytest.approx(expected, abs=1e-12)
+
+
+# --- intervals that hold together --------------------------------------------------------------------------------
+
+
+def normal_arms(n_arms, n_resamples, rng):
+    """Observed differences (all 0) and resampled ones between all pairs of arms whose values vary independently."""
+    arms = rng.standard_normal((n_arms, n_resamples))
+    first, second = np.triu_indices(n_arms, 1)
+    return np.zeros(len(first)), arms[first] - arms[second]
+
+
+def test_simultaneous_intervals_of_independent_arms_are_those_of_the_studentised_range():
+    observed, resampled = normal_arms(5, 40_000, np.random.default_rng(0))
+    intervals = metrics.simultaneous_intervals(observed, resampled, n_questions=10_000)
+    expected = stats.studentized_range.ppf(0.95, 5, np.inf)  # Tukey's: the largest difference of five, in units of sd
+    assert [interval["high"] for interval in intervals] == pytest.approx([expected] * 10, rel=0.02)
+
+
+def test_a_single_difference_has_the_ordinary_interval_of_students_t():
+    observed, resampled = normal_arms(2, 40_000, np.random.default_rng(0))
+    (interval,) = metrics.simultaneous_intervals(observed, resampled, n_questions=30)
+    expected = stats.t.ppf(0.975, 29) * np.sqrt(2 * 30 / 29)
+    assert [interval["low"], interval["high"]] == pytest.approx([-expected, expected], rel=0.02)
+
+
+def test_a_difference_without_variation_has_an_interval_of_width_zero_and_widens_no_other():
+    observed, resampled = normal_arms(3, 5000, np.random.default_rng(0))
+    with_identical = metrics.simultaneous_intervals(
+        np.append(observed, 0.25), np.vstack([resampled, np.full(5000, 0.25)]), 100
+    )
+    assert with_identical[3] == {"low": 0.25, "high": 0.25}
+    assert with_identical[:3] == metrics.simultaneous_intervals(observed, resampled, 100)
+
+
+def test_resamples_that_never_show_what_was_observed_give_no_interval_rather_than_an_endless_one():
+    resampled = np.full((1, 1000), 0.5) + 1e-9 * np.random.default_rng(0).standard_normal((1, 1000))
+    assert metrics.simultaneous_intervals(np.array([0.0]), resampled, 50) == [None]
+
+
+def test_a_difference_without_value_has_no_interval_and_takes_none_from_the_others():
+    observed, resampled = normal_arms(3, 5000, np.random.default_rng(0))
+    resampled[1, :400] = np.nan
+    intervals = metrics.simultaneous_intervals(observed, resampled, 100)
+    assert intervals[1] is None
+    assert intervals[0] is not None
+    assert metrics.simultaneous_intervals(np.array([NAN, 0, 0]), resampled, 100)[0] is None
+    assert metrics.simultaneous_intervals(observed, resampled, 1) == [None] * 3

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import save_tiny_model
+import torch
+from conftest import TEMPLATES, make_tokenizer, save_tiny_model
 from test_two_stages import assert_same_records
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 import run_experiment
 from budgets import make_cells
@@ -155,6 +157,58 @@ def test_budget_zero_runs_a_model_that_cannot_think(arguments, tmp_path):
         assert (record["answer_stopped"], record["confidence_stopped"]) == ("none", "none")
         assert record["answer_probability"] is not None
         assert record["confidence"] is not None
+
+
+def test_the_conventional_arm_runs_beside_the_grid_unless_switched_off(arguments, capsys):
+    at = arguments.index("--conventional-arm")
+    with_arm = [*arguments[:at], *arguments[at + 2 :]]
+    assert run_experiment.main(with_arm) == 0
+    shown = capsys.readouterr().out
+    summary = json.loads((run_folder(arguments) / "summary.json").read_text(encoding="utf-8"))
+    cells = [(cell["total_budget"], cell["answer_thinking_ratio"], cell["n_records"]) for cell in summary["cells"]]
+    assert cells == [(0, None, 12), (20, 0.5, 12)]
+    assert summary["comparisons"]["conventional"]["answer"] in shown
+    for record in read_records(run_folder(arguments) / "records.jsonl"):
+        if record["total_budget"] == 0:
+            assert (record["answer_thinking_ids"], record["confidence_thinking_ids"]) == ([], [])
+
+
+def test_a_sweep_equals_its_cells_run_alone_through_the_command_line(arguments, tmp_path):
+    sweep = [*arguments, "--answer-thinking-ratio", "0", "0.3", "1"]
+    sweep[sweep.index("--total-budget") : sweep.index("--total-budget") + 2] = ["--total-budget", "12", "30"]
+    assert run_experiment.main(sweep) == 0
+    swept = records_by_key(run_folder(sweep))
+    assert len(swept) == 12 * 6
+    for number, (budget, ratio) in enumerate([("12", "0.3"), ("30", "0"), ("30", "1")]):
+        alone = with_flag(with_flag(sweep, "--save-dir", str(tmp_path / str(number))), "--batch-size", "2")
+        at = alone.index("--total-budget")
+        alone = [*alone[:at], "--total-budget", budget, *alone[at + 3 :]]
+        alone = [*alone[: alone.index("--answer-thinking-ratio")], "--answer-thinking-ratio", ratio]
+        assert run_experiment.main(alone) == 0
+        records = records_by_key(run_folder(alone))
+        assert len(records) == 12
+        for key, record in records.items():
+            assert_same_records(record, swept[key])
+
+
+def test_a_qwen2_chat_model_runs_alone_with_budget_zero(arguments, tmp_path):
+    """The published conventional model is a Qwen2: another architecture, a template with a system turn of its own."""
+    system_turn = "{{- '<|im_start|>system\\nYou help.<|im_end|>\\n' }}"
+    tokenizer = make_tokenizer(system_turn + TEMPLATES["never_thinks"], tags=())
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer) + 20, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=4096, sliding_window=4096,
+        use_sliding_window=False, max_window_layers=2,
+    )  # fmt: skip
+    Qwen2ForCausalLM(config).save_pretrained(tmp_path / "qwen2")
+    tokenizer.save_pretrained(tmp_path / "qwen2")
+    arguments[1] = str(tmp_path / "qwen2")
+    arguments[arguments.index("--total-budget") + 1] = "0"
+    assert run_experiment.main(arguments) == 0
+    records = list(read_records(run_folder(arguments) / "records.jsonl"))
+    assert len(records) == 12
+    assert all(record["error"] is None and record["total_budget"] == 0 for record in records)
 
 
 def test_units_come_longest_first_and_the_longest_proposed_answer_is_counted(tiny_model):

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+from test_evaluation_tool import make_test_record
+
+import metrics
+from checks.simulate_statistics import make_arm, paired_arms
+from comparisons import compare
+from evaluation_tool import summarise
+
+
+def arms_of(n, *accuracies, seed=0):
+    """Arms on the same n questions whose confidence tells right from wrong equally well; only accuracy differs."""
+    rng = np.random.default_rng(seed)
+    weights = metrics.question_resamples(n, rng)
+    easiness, noise = rng.random(n), rng.random(n)
+    return [
+        make_arm(number / 4, np.round(0.5 * noise + 0.5 * (easiness < accuracy), 2), easiness < accuracy, weights)
+        for number, accuracy in enumerate(accuracies)
+    ]
+
+
+def test_all_pairs_are_compared_on_the_same_resamples():
+    arms = arms_of(100, 0.4, 0.6, 0.8)
+    (entry,) = compare(arms, 100, 100)["by_budget"]
+    rows = entry["differences"]["accuracy"]
+    assert [(row["ratio"], row["against_ratio"]) for row in rows] == [(0, 0.25), (0, 0.5), (0.25, 0.5)]
+    values = {arm.ratio: arm.values["accuracy"] for arm in arms}
+    for row in rows:
+        assert row["difference"] == pytest.approx(values[row["ratio"]] - values[row["against_ratio"]])
+        assert row["interval"]["low"] < row["difference"] < row["interval"]["high"]
+    assert entry["n_records"] == 300
+    assert entry["n_missing"] == 0
+
+
+def test_a_clear_difference_is_a_verdict():
+    (entry,) = compare(arms_of(300, 0.3, 0.8, 0.3), 300, 300)["by_budget"]
+    assert (entry["best_ratio"]["aurc"], entry["unbeaten_ratios"], entry["no_verdict"]) == (0.25, [0.25], None)
+    assert "ratio 0.25 has the lowest AURC" in entry["answer"]
+    assert "beats every other ratio" in entry["answer"]
+
+
+def test_equal_arms_cannot_be_told_apart():
+    (entry,) = compare(paired_arms(200, [0.0] * 3, 0.6, np.random.default_rng(1)), 200, 200)["by_budget"]
+    assert entry["unbeaten_ratios"] == [0.0, 0.25, 0.5]
+    assert "cannot be told apart" in entry["answer"]
+
+
+def test_some_beaten_and_some_not_are_both_named():
+    (entry,) = compare(arms_of(300, 0.2, 0.8, 0.8), 300, 300)["by_budget"]
+    assert entry["unbeaten_ratios"] == [0.25, 0.5]
+    assert "No ratio beats 0.25 and 0.5; 0 is beaten." in entry["answer"]
+
+
+def test_where_accuracy_would_choose_differently_the_answer_says_so():
+    rng = np.random.default_rng(0)
+    weights, easiness = metrics.question_resamples(300, rng), rng.random(300)
+    knowing = make_arm(0.0, np.where(easiness < 0.6, 0.9, 0.1), easiness < 0.6, weights)  # AURC by ranking
+    right_more_often = make_arm(1.0, np.round(rng.random(300), 2), easiness < 0.7, weights)
+    (entry,) = compare([knowing, right_more_often], 300, 300)["by_budget"]
+    assert entry["best_ratio"] == {"aurc": 0.0, "accuracy": 1.0, "coverage_at_target": 0.0}
+    assert "Accuracy alone would choose ratio 1" in entry["answer"]
+    assert "Coverage" not in entry["answer"]
+    assert "chance" not in entry["answer"]  # the accuracies differ beyond chance: the questions are the same
+
+
+@pytest.mark.parametrize(
+    ("n", "n_units", "reason"),
+    [(100, 102, "4 of 204 records"), (19, 19, "19 questions are too few")],
+)
+def test_no_verdict_with_records_missing_or_too_few_questions(n, n_units, reason):
+    (entry,) = compare(arms_of(n, 0.2, 0.8), n_units, n)["by_budget"]
+    assert entry["unbeaten_ratios"] is None
+    assert reason in entry["no_verdict"]
+    assert entry["answer"] == f"Total budget 200: no verdict, {entry['no_verdict']}."
+
+
+def test_a_single_ratio_has_nothing_to_be_compared_with():
+    (entry,) = compare(arms_of(100, 0.5), 100, 100)["by_budget"]
+    assert (entry["no_verdict"], entry["differences"]["aurc"]) == ("only one ratio was run", [])
+
+
+def test_one_missing_record_in_a_hundred_is_still_a_verdict():
+    (entry,) = compare(arms_of(200, 0.2, 0.8), 202, 200)["by_budget"]
+    assert (entry["n_missing"], entry["n_records"], entry["no_verdict"]) == (4, 404, None)
+
+
+def records_of(budget, ratio, accuracy, n=40):
+    budgets = {"total_budget": budget, "answer_thinking_ratio": ratio}
+    return [
+        make_test_record(f"q{number:03}", 0.9 if number < accuracy * n else 0.1, number < accuracy * n, **budgets)
+        for number in range(n)
+    ]
+
+
+def test_the_cell_compared_with_the_conventional_arm_is_chosen_by_the_grid_alone():
+    """The largest budget, the ratio nearest 0.5, of two as near the larger: whatever the results are."""
+    records = records_of(0, None, 0.25) + records_of(100, 0.5, 1.0)
+    for ratio, accuracy in ((0.0, 0.9), (0.25, 0.5), (0.75, 0.5), (1.0, 0.9)):
+        records += records_of(200, ratio, accuracy)
+    conventional = summarise(records, 0.05, 1)["comparisons"]["conventional"]
+    assert (conventional["total_budget"], conventional["answer_thinking_ratio"]) == (200, 0.75)
+    assert conventional["differences"]["accuracy"]["difference"] == pytest.approx(0.25)
+    assert conventional["differences"]["aurc"]["difference"] < 0
+    assert "reasoning is better" in conventional["answer"]
+
+
+def test_without_a_conventional_arm_or_beside_nothing_there_is_no_comparison_with_it():
+    assert summarise(records_of(200, 0.5, 0.5), 0.05, 1)["comparisons"]["conventional"] is None
+    alone = summarise(records_of(0, None, 0.5), 0.05, 1)["comparisons"]
+    assert alone == {"by_budget": [], "conventional": None}
+
+
+def test_a_cell_of_errors_takes_the_verdict_away_and_nothing_crashes():
+    broken = [record | {"error": "broken"} for record in records_of(200, 1.0, 0.5)]
+    comparisons = summarise(records_of(200, 0.0, 0.5) + broken, 0.05, 1)["comparisons"]
+    assert comparisons["by_budget"][0]["n_missing"] == 40
+    assert "40 of 80 records" in comparisons["by_budget"][0]["answer"]

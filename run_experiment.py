@@ -227,13 +227,15 @@ def results_table(summary: dict) -> str:
         for name in ("ece", "brier", "auroc", "aurc"):
             line += f"{_number(verbalised[name]):>7}"
         lines.append(line + f"{_number(verbalised['coverage_at_target']):>12}")
-    questions = summary["run"]["questions"]
+    questions, cells = summary["run"]["questions"], len(summary["cells"])
+    sampled, alone = (summary[f"{name}_thinking_tokens"]["total"] for name in ("sampled", "standalone"))
     missing = sum(cell["confidences"]["confidence"]["n_missing"] for cell in summary["cells"])
     lines += [
         "",
         f"Records: {summary['n_records']:,}, with errors: {summary['n_errors']:,}, without a confidence: {missing:,}.",
         f"Questions: {questions['used']:,} of {questions['loaded']:,}. Rows skipped: {questions['n_skipped']:,}.",
         f"Budget audit: {summary['n_records']:,} records, largest overshoot {summary['largest_overshoot']} tokens.",
+        f"Thinking tokens: {sampled:,} sampled; the {cells} cells run one by one would have sampled {alone:,}.",
     ]
     return "\n".join(lines)
 

@@ -7,8 +7,9 @@ Ends with exit status 2 and one line where a folder has no summary.json that thi
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import matplotlib
@@ -17,8 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.style import context as style_context
 
+from configuration import OneLineParser
 from demo.ideal import ideal_accuracy, ideal_aurc, ideal_coverage
 from errors import UserError
 
@@ -40,7 +43,11 @@ CELL_FIELDS = (
     "total_budget", "answer_thinking_ratio", "answer_budget", "confidence_budget", "n_questions", "n_records",
     "n_errors", "accuracy", "accuracy_interval", "confidences", "budget_audit", "risk_coverage", "position_bias",
 )  # fmt: skip
-RATIO_LABEL = "share of the budget for the answer\n(ANSWER_THINKING_RATIO)"
+VERBALISED_FIELDS = (
+    "n", "aurc", "aurc_interval", "coverage_at_target", "coverage_at_target_interval", "ece", "ece_if_calibrated",
+    "bins",
+)  # fmt: skip
+RATIO_LABEL = "share of the budget for the answer stage (ANSWER_THINKING_RATIO)"
 
 
 @dataclass(frozen=True)
@@ -73,15 +80,14 @@ def draw_against_ratio(summary: dict, ideal: dict[int, dict[str, list]] | None =
             "accuracy": "accuracy (higher is better)",
             "aurc": "AURC (lower is better)",
             "coverage_at_target": f"coverage at {target:g} error (higher is better)",
-            "ece": "ECE (lower is better)",
+            "ece": "ECE (lower is better); bars: if calibrated",
         }
         for panel, (metric, title) in zip(panels, titles.items(), strict=True):
             _metric_panel(panel, summary, metric, ideal or {})
             panel.set_title(title)
-            panel.set_xlabel(RATIO_LABEL if metric in ("coverage_at_target", "ece") else "")
         panel.set_ylim(bottom=0)
-        _legend_below(figure, _arm_handles(summary, bool(ideal)))
-        _title(figure, f"95% intervals over questions; ECE: hatched range of a calibrated model; {_n_words(summary)}")
+        note = f"bands: 95% intervals; bars: 95% range of the ECE of a calibrated model; {_n_words(summary)}"
+        _label_figure(figure, _arm_handles(summary, bool(ideal)), f"{RATIO_LABEL}\n{note}")
     return figure
 
 
@@ -90,15 +96,17 @@ def _metric_panel(panel: Axes, summary: dict, metric: str, ideal: dict[int, dict
     for index, (budget, cells) in enumerate(budgets.items()):
         style = _budget_style(index)
         ratios = np.array([cell["answer_thinking_ratio"] for cell in cells])
-        # With one ratio all budgets would lie on one another
-        ratios = ratios + (0.04 * (index - (len(budgets) - 1) / 2) if len(ratios) == 1 else 0)
+        aside = 0.02 * (index - (len(budgets) - 1) / 2)
+        if len(ratios) == 1:  # all budgets would lie on one another
+            ratios = ratios + 2 * aside
         if metric in ideal.get(budget, {}):
-            points = {"marker": "x", "markersize": 4} if len(ratios) == 1 else {}
-            x = ratios if len(ratios) == 1 else ideal[budget]["ratio"]
-            label = f"ideal {budget}"
-            panel.plot(x, ideal[budget][metric], color=style["color"], linewidth=0.6, zorder=1.5, label=label, **points)
+            thin = style | {"linewidth": 0.6, "marker": "x" if len(ratios) == 1 else "", "markersize": 8, "zorder": 1.5}
+            panel.plot(ratios, ideal[budget][metric], label=f"ideal {budget}", **thin)
         panel.plot(ratios, _values(cells, metric), label=f"budget {budget}", **style)
-        _band(panel, ratios, _ranges(cells, metric), style["color"], is_calibrated_range=metric == "ece")
+        if metric == "ece":
+            _bars(panel, ratios + (0 if len(ratios) == 1 else aside), _ranges(cells, metric), style["color"])
+        else:
+            _band(panel, ratios, _ranges(cells, metric), style["color"])
     for cell in _conventional(summary):
         _conventional_line(panel, cell, metric)
     panel.set_xlim(-0.06, 1.06)
@@ -114,34 +122,34 @@ def _ratio_ticks(ratios: list[float]) -> tuple[list[float], list[str]]:
     return ticks, [f"{tick:g}" for tick in ticks]
 
 
-def _band(panel: Axes, x: np.ndarray, ranges: np.ndarray, colour: str, is_calibrated_range: bool) -> None:
-    """Fills between neighbours; a point alone gets an error bar, and where there is no range there is nothing."""
-    low, high = ranges.T
-    if is_calibrated_range:
-        look = {"facecolor": "none", "edgecolor": colour, "hatch": "////", "linewidth": 0.6, "alpha": 0.55}
-    else:
-        look = {"facecolor": colour, "edgecolor": "none", "alpha": 0.15}
-    known = ~np.isnan(low)
+def _band(panel: Axes, x: np.ndarray, ranges: np.ndarray, colour: str) -> None:
+    """Fills between neighbours; a point alone gets a bar, and where there is no range there is nothing."""
+    known = ~np.isnan(ranges[:, 0])
     padded = np.concatenate([[False], known, [False]])
     alone = known & ~padded[:-2] & ~padded[2:]
     if (known & ~alone).any():
-        panel.fill_between(x, low, high, where=known & ~alone, **look)
+        look = {"facecolor": colour, "edgecolor": "none", "alpha": 0.15}
+        panel.fill_between(x, *ranges.T, where=known & ~alone, **look)
     if alone.any():
-        dashes = "dotted" if is_calibrated_range else "solid"
-        panel.vlines(x[alone], low[alone], high[alone], color=colour, linestyle=dashes, linewidth=1.2)
-        panel.plot(np.tile(x[alone], 2), np.concatenate([low[alone], high[alone]]), "_", color=colour, markersize=7)
+        _bars(panel, x[alone], ranges[alone], colour)
+
+
+def _bars(panel: Axes, x: np.ndarray, ranges: np.ndarray, colour: str) -> None:
+    """Vertical bars with caps from low to high."""
+    low, high = ranges.T
+    panel.vlines(x, low, high, color=colour, linewidth=0.9)
+    panel.plot(np.tile(x, 2), np.concatenate([low, high]), "_", color=colour, markersize=5, label="_caps")
 
 
 def _conventional_line(panel: Axes, cell: dict, metric: str) -> None:
     value = _values([cell], metric)[0]
-    low, high = _ranges([cell], metric)[0]
+    ranges = _ranges([cell], metric)
     if not np.isnan(value):
         panel.axhline(value, label="no thinking", zorder=1.8, **CONVENTIONAL)
-    if not np.isnan(low):
-        look = {"facecolor": "black", "alpha": 0.08, "linewidth": 0}
-        if metric == "ece":
-            look = {"facecolor": "none", "edgecolor": "black", "hatch": "....", "linewidth": 0.5, "alpha": 0.35}
-        panel.axhspan(low, high, zorder=0.5, **look)
+    if metric == "ece":
+        _bars(panel, np.array([1.045]), ranges, "black")
+    elif not np.isnan(ranges).any():
+        panel.axhspan(*ranges[0], facecolor="black", alpha=0.08, linewidth=0, zorder=0.5)
 
 
 # --- reliability diagrams -----------------------------------------------------------------------------------------
@@ -160,14 +168,13 @@ def draw_reliability(summary: dict) -> Figure:
                 _reliability_panel(panel, cell)
             for panel in row[len(cells):]:
                 panel.set_axis_off()
-        figure.supxlabel("verbalised confidence (mean of the bin)", fontsize=8)
-        figure.supylabel("accuracy in the bin (points); share of the cell's records (bars)", fontsize=8)
+            row[0].set_ylabel(f"budget {cells[0]['total_budget']}\naccuracy, share")
         handles = [
             Line2D([], [], color=COLOURS[0], marker="o", linestyle="none", label="accuracy in the bin"),
             Patch(facecolor=GREY, label="share of the cell's records"),
             Line2D([], [], color="black", linewidth=0.7, linestyle=":", label="calibrated"),
         ]
-        _legend_below(figure, handles)
+        _label_figure(figure, handles, "verbalised confidence (mean of the bin)")
     return figure
 
 
@@ -182,7 +189,8 @@ def _reliability_panel(panel: Axes, cell: dict) -> None:
     filled = [row for row in verbalised["bins"] if row["count"]]
     x, y = [row["mean_confidence"] for row in filled], [row["accuracy"] for row in filled]
     panel.plot(x, y, "o", color=COLOURS[0], markeredgecolor="white", markeredgewidth=0.5, zorder=3, label="accuracy")
-    panel.set_title(f"{_cell_words(cell)}\nn = {n:,}", fontsize=8)
+    ratio = cell["answer_thinking_ratio"]
+    panel.set_title(f"{'no thinking' if ratio is None else f'ratio {ratio:g}'}\nn = {n:,}", fontsize=8)
     panel.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     panel.set_xticklabels(["0", "0.5", "1"])
     panel.set_aspect("equal")
@@ -196,25 +204,26 @@ def draw_risk_coverage(summary: dict) -> Figure:
     ratios = sorted({cell["answer_thinking_ratio"] for cells in budgets.values() for cell in cells})
     with style_context(STYLE):
         figure, panels = _panel_grid(len(budgets), per_row=3, height=2.6)
+        hollow = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 0.8, "zorder": 1.8}
         for panel, (budget, cells) in zip(panels, budgets.items(), strict=True):
             for cell in _conventional(summary):
-                _risk_coverage_line(panel, cell, label="no thinking", zorder=1.8, **CONVENTIONAL)
+                _risk_coverage_line(panel, cell, label="no thinking", **CONVENTIONAL | hollow)
             for cell in cells:
                 style = _ratio_style(cell["answer_thinking_ratio"], ratios)
                 _risk_coverage_line(panel, cell, label=f"ratio {cell['answer_thinking_ratio']:g}", **style)
             panel.axhline(summary["target_error"], color="#D55E00", linewidth=0.8, label="target error", zorder=1.2)
             panel.set_title(f"budget {budget}")
-            panel.set(xlim=(0, 1.03), xticks=[0, 0.25, 0.5, 0.75, 1], ylim=(-0.02, None))
+            panel.set(xlim=(0, 1.06), xticks=[0, 0.25, 0.5, 0.75, 1], ylim=(-0.02, None))
             panel.set_xticklabels(["0", "0.25", "0.5", "0.75", "1"])
             panel.grid(alpha=0.3, linewidth=0.5)
         top = max([0.1, *(panel.get_ylim()[1] for panel in panels)])
         for panel in panels:
             panel.set_ylim(top=min(top, 1.02))
-        figure.supxlabel("coverage: share of answers that are used, most confident first", fontsize=8)
-        figure.supylabel("error rate of the answers used\n(lower is better)", fontsize=8, ha="center", ma="center")
+        figure.supylabel("error rate of the answers used (lower is better)", fontsize=8)
         handles = {handle.get_label(): handle for panel in panels for handle in panel.get_lines()}
-        _legend_below(figure, list(handles.values()))
-        _title(figure, f"target error {summary['target_error']:g}; {_n_words(summary)}")
+        words = "coverage: share of answers that are used, the most confident first"
+        note = f"target error {summary['target_error']:g}; {_n_words(summary)}"
+        _label_figure(figure, list(handles.values()), f"{words}\n{note}")
     return figure
 
 
@@ -224,7 +233,7 @@ def _risk_coverage_line(panel: Axes, cell: dict, **style) -> None:
     risk = _numbers(cell["risk_coverage"]["selective_risk"])
     known = np.flatnonzero(~np.isnan(coverage) & ~np.isnan(risk))
     ends = sorted({int(known[0]), int(known[-1])}) if known.size else []
-    panel.plot(coverage, risk, markevery=ends, **({"marker": ".", "markersize": 4} | style))
+    panel.plot(coverage, risk, markevery=ends, **style)
 
 
 # --- cost frontier ------------------------------------------------------------------------------------------------
@@ -240,13 +249,16 @@ def draw_cost_frontier(summary: dict) -> Figure:
             panel.step(x, y, where="post", color=GREY, linewidth=4, zorder=0.8, label="Pareto frontier")
         for index, (budget, cells) in enumerate(_budgets(summary).items()):
             _cost_points(panel, cells, f"budget {budget}", **_budget_style(index))
-        _cost_points(panel, _conventional(summary), "no thinking", color="black", marker="*", markersize=8)
-        panel.set_xlabel("mean thinking tokens spent per question, both stages (fewer is better)")
+        star = {"color": "black", "marker": "*", "markersize": 8, "linestyle": "none"}
+        _cost_points(panel, _conventional(summary), "no thinking", **star)
         panel.set_ylabel("accuracy (higher is better)")
         panel.margins(x=0.06, y=0.06)
+        if not _budgets(summary):
+            panel.set(xlim=(-1, 1), xticks=[0])
         panel.grid(alpha=0.3, linewidth=0.5)
-        _legend_below(figure, panel.get_legend_handles_labels()[0])
-        _title(figure, f"labels: ANSWER_THINKING_RATIO; bars: 95% intervals; {_n_words(summary)}")
+        words = "mean thinking tokens spent per question, both stages (fewer is better)"
+        note = f"labels: ANSWER_THINKING_RATIO; bars: 95% intervals; {_n_words(summary)}"
+        _label_figure(figure, panel.get_legend_handles_labels()[0], f"{words}\n{note}")
         _label_points(figure, panel, [cell for cells in _budgets(summary).values() for cell in cells])
     return figure
 
@@ -281,7 +293,11 @@ def _label_points(figure: Figure, panel: Axes, cells: list[dict]) -> None:
     place = panel.transData.transform
     points = [place((_mean_tokens(cell), cell["accuracy"])) for cell in cells]
     to_points = 72 / figure.dpi
-    taken = [(x - 4 / to_points, y - 4 / to_points, x + 4 / to_points, y + 4 / to_points) for x, y in points]
+    half = 4 / to_points
+    taken = [(x - half, y - half, x + half, y + half) for x, y in points]
+    for (x, _), (low, high) in zip(points, _ranges(cells, "accuracy"), strict=True):
+        if not np.isnan(low):
+            taken.append((x - 1, place((0, low))[1], x + 1, place((0, high))[1]))
     for cell, (x, y) in zip(cells, points, strict=True):
         text = f"{cell['answer_thinking_ratio']:g}"
         width, height = (4.6 * len(text)) / to_points, 8 / to_points
@@ -295,6 +311,7 @@ def _label_points(figure: Figure, panel: Axes, cells: list[dict]) -> None:
         panel.annotate(
             text, (_mean_tokens(cell), cell["accuracy"]), offset, textcoords="offset points",
             ha="left" if offset[0] > 0 else "right", va="bottom",
+            path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
 
 
@@ -319,14 +336,13 @@ def draw_saturation(summary: dict) -> Figure:
                 x, y = [point["cap"] for point in points], _numbers([point["share_natural"] for point in points])
                 style = _budget_style(index) | {"markevery": max(1, len(points) // 12)}
                 panel.plot(x, y, label=label, **style)
-        if panel.get_lines():
-            _legend_below(figure, panel.get_legend_handles_labels()[0])
-        else:
+        if not panel.get_lines():
             _say_nothing_to_show(panel, "no thought in this run")
-        panel.set(xlabel="cap (thinking tokens of the stage)", ylabel="share of thoughts closed naturally")
+        words = f"cap (thinking tokens of the stage)\n{_n_words(summary)}"
+        _label_figure(figure, panel.get_legend_handles_labels()[0], words)
+        panel.set_ylabel("share of thoughts closed naturally")
         panel.set(ylim=(-0.03, 1.03), xlim=(0, None))
         panel.grid(alpha=0.3, linewidth=0.5)
-        _title(figure, _n_words(summary))
     return figure
 
 
@@ -341,7 +357,8 @@ def draw_position_bias(summary: dict) -> Figure:
     cells = _conventional(summary) + [cell for cell in best if cell is not None]
     most_letters = max((len(cell["position_bias"]) for cell in cells), default=0)
     with style_context(STYLE):
-        figure, panels = _panel_grid(max(1, len(cells)), per_row=1 if most_letters > 10 else 3, height=2.3)
+        per_row = 4 if most_letters <= 6 else 2 if most_letters <= 14 else 1
+        figure, panels = _panel_grid(max(1, len(cells)), per_row, height=2.2)
         for panel, cell in zip(panels, cells, strict=False):
             letters = [row["letter"] for row in cell["position_bias"]]
             x = np.arange(len(letters))
@@ -352,11 +369,9 @@ def draw_position_bias(summary: dict) -> Figure:
             panel.set_xticks(x, letters)
             panel.set_title(f"{_cell_words(cell)}\nn = {cell['n_records'] - cell['n_errors']:,}", fontsize=8)
             panel.set_ylim(bottom=0)
-        if cells:
-            _legend_below(figure, panels[0].get_legend_handles_labels()[0])
-        else:
+        if not cells:
             _say_nothing_to_show(panels[0], "no cell with an AURC")
-        figure.supxlabel("letter of the option as shown", fontsize=8)
+        _label_figure(figure, panels[0].get_legend_handles_labels()[0], "letter of the option as shown")
         figure.supylabel("share of records", fontsize=8)
     return figure
 
@@ -370,10 +385,11 @@ FIGURES = (
     ResultFigure(
         "against_ratio.png", draw_against_ratio, "What each split is worth",
         "Accuracy, AURC, coverage at the target error and ECE of the verbalised confidence against the share of the"
-        " budget that the answer stage gets, one line per total budget. Shaded: 95% intervals by bootstrap over"
-        " questions. The ECE has no such interval; hatched is the 95% range that a perfectly calibrated model would"
-        " show at these confidences, so an ECE inside it is no sign of miscalibration. Dashed black: no thinking at"
-        " all. A value that does not exist leaves a gap. In the built-in demo, thin lines show the ideal reasoner.",
+        " budget that the answer stage gets, one line per total budget. Bands: 95% intervals by bootstrap over"
+        " questions. The ECE has no such interval; its vertical bars are the 95% range that a perfectly calibrated"
+        " model would show at the same confidences, budgets in order from left to right, no thinking at the right edge:"
+        " an ECE inside its bar is no sign of miscalibration. Dashed black: no thinking at all. A value that does not"
+        " exist leaves a gap. In the built-in demo, thin lines show the ideal reasoner.",
         "Four line charts of accuracy, AURC, coverage and ECE against the answer thinking ratio, a line per budget",
         shows_ideal=True,
     ),
@@ -387,16 +403,18 @@ FIGURES = (
     ResultFigure(
         "risk_coverage.png", draw_risk_coverage, "Risk and coverage",
         "Error rate among the answers used, when the most confident ones are used first, against the share that is"
-        " used; one panel per total budget, one line per ratio, dashed black without thinking. Dots mark the ends of"
-        " each line: its left end is the first threshold that any answer reaches. The horizontal line is the target"
-        " error. Lower is better; these curves have no intervals.",
+        " used; one panel per total budget, one line per ratio, black without thinking. Markers stand at the ends of"
+        " each line: a smaller coverage than at its left end cannot be had, because the answers there share one"
+        " confidence; between thresholds the line only guides the eye. The horizontal line is the target error. Lower"
+        " is better; these curves have no intervals.",
         "Line charts, one per budget: error rate of the answers used against coverage, a line per ratio",
     ),
     ResultFigure(
         "cost_frontier.png", draw_cost_frontier, "What accuracy costs",
         "Accuracy with 95% intervals against the thinking tokens that a question took on average, both stages"
-        " together. One point per cell, labelled with its ratio; the line joins a budget's ratios in order. The grey"
-        " steps are the Pareto frontier: no other cell is as accurate at the same or a lower cost.",
+        " together. One point per cell, labelled with its ratio; the thin line joins a budget's ratios in order. The"
+        " grey steps are the Pareto frontier as observed: no other cell was as accurate at the same or a lower cost."
+        " Cells whose intervals overlap may change places in another sample.",
         "Scatter chart of accuracy against mean thinking tokens, a point per cell, with the Pareto frontier",
     ),
     ResultFigure(
@@ -408,7 +426,7 @@ FIGURES = (
     ResultFigure(
         "position_bias.png", draw_position_bias, "Position bias",
         "How often each letter was chosen (bars) and how often it was right (diamonds), without thinking and in the"
-        " cell of lowest AURC of each total budget. Bars that end at their diamonds show no preference for a letter.",
+        " cell of lowest AURC of each total budget. A bar above its diamond: the letter is chosen too often.",
         "Bar charts, one per cell shown: share of records per letter, chosen against correct",
     ),
 )  # fmt: skip
@@ -464,7 +482,8 @@ def _ratio_style(ratio: float, ratios: list[float]) -> dict:
     """Dark to light as the ratio rises, and another dash for each."""
     index = ratios.index(ratio)
     shade = matplotlib.colormaps["viridis"](0.85 * index / max(1, len(ratios) - 1))
-    return {"color": shade, "linestyle": DASHES[index % len(DASHES)]}
+    look = {"marker": MARKERS[index % len(MARKERS)], "linestyle": DASHES[index % len(DASHES)]}
+    return {"color": shade, **look}
 
 
 def _cell_words(cell: dict) -> str:
@@ -488,8 +507,8 @@ def _span(numbers: list[int]) -> str:
 
 def _panel_grid(n_panels: int, per_row: int, height: float) -> tuple[Figure, list[Axes]]:
     """A figure with that many panels of one y-axis; height: inches of a row."""
-    columns = min(n_panels, per_row)
-    rows = -(-n_panels // columns)
+    rows = ceil(n_panels / per_row)
+    columns = ceil(n_panels / rows)
     figure = Figure(figsize=(TEXT_WIDTH, 0.9 + height * rows))
     panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
     for panel in panels[n_panels:]:
@@ -508,12 +527,12 @@ def _arm_handles(summary: dict, with_ideal: bool) -> list[Line2D]:
     return handles
 
 
-def _legend_below(figure: Figure, handles: list) -> None:
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False, handlelength=3)
-
-
-def _title(figure: Figure, text: str) -> None:
-    figure.suptitle(text, fontsize=8)
+def _label_figure(figure: Figure, handles: list, words: str) -> None:
+    """Legend above all panels, one label of their x-axes below them."""
+    if handles:
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 5), frameon=False,
+                      handlelength=3)  # fmt: skip
+    figure.supxlabel(words, fontsize=8)
 
 
 def _say_nothing_to_show(panel: Axes, text: str) -> None:
@@ -551,7 +570,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def demo_ideal(summary: dict) -> dict[int, dict[str, list]] | None:
-    """The ideal reasoner's curves as `draw_against_ratio` takes them, at the run's ratios; None if it is not the demo."""
+    """The ideal reasoner's values at the run's ratios, as `draw_against_ratio` takes them; None if not the demo."""
     settings = summary["run"]["settings"]
     demo = Path(__file__).resolve().parent / "demo"
     if (settings["model_name"], settings["DATASET"]) != (str(demo / "model"), str(demo / "questions.jsonl")):
@@ -581,33 +600,35 @@ def read_summary(path: Path) -> dict:
         raise UserError(f"{path}: broken JSON ({error}); start the run again to write it anew") from error
     lacking = _lacking_field(summary)
     if lacking is not None:
-        raise UserError(
-            f"{path}: has no {lacking}, so another version of the program wrote it; start the run again to write it anew"
-        )
+        raise UserError(f"{path}: has no {lacking}; another version wrote it, start the run again to write it anew")
     return summary
 
 
 def _lacking_field(summary) -> str | None:
     """The first field that a figure needs and the summary lacks; None if it has all."""
-    lacking = _lacking_of(summary, ("cells", "saturation", "target_error", "run"), "")
-    if lacking is None:
-        lacking = _lacking_of(summary["saturation"], ("answer", "confidence"), "saturation.")
-    if lacking is None:
-        lacking = _lacking_of(summary["run"], ("settings",), "run.")
-    if lacking is None and not summary["cells"]:
-        lacking = "cell"
-    for index, cell in enumerate(summary["cells"] if lacking is None else ()):
-        lacking = lacking or _lacking_of(cell, CELL_FIELDS, f"cells[{index}].")
-    return lacking
+    for value, place, fields in _needed_fields(summary):
+        for name in fields:
+            if not isinstance(value, dict) or name not in value:
+                return f"field {place}{name}"
+    return None if summary["cells"] else "cell"
 
 
-def _lacking_of(value, fields: tuple[str, ...], place: str) -> str | None:
-    return next((f"field {place}{name}" for name in fields if not isinstance(value, dict) or name not in value), None)
+def _needed_fields(summary) -> Iterator[tuple]:
+    """(object, its place, fields that it must have), each object after the one that holds it."""
+    yield summary, "", ("target_error", "cells", "saturation", "run")
+    yield summary["saturation"], "saturation.", ("answer", "confidence")
+    yield summary["run"], "run.", ("settings",)
+    yield summary["run"]["settings"], "run.settings.", ("model_name", "DATASET")
+    for index, cell in enumerate(summary["cells"] if isinstance(summary["cells"], list) else [None]):
+        place = f"cells[{index}]."
+        yield cell, place, CELL_FIELDS
+        yield cell["confidences"], f"{place}confidences.", ("confidence",)
+        yield cell["confidences"]["confidence"], f"{place}confidences.confidence.", VERBALISED_FIELDS
 
 
 def main(argv: list[str]) -> int:
     """Draws the figures of each folder and prints their paths; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results_dir", metavar="RESULTS_DIR", nargs="+", help="folder of a run, with a summary.json")
     try:
         for results_dir in parser.parse_args(argv).results_dir:

@@ -26,11 +26,13 @@ def _cell(cell, index, letters):
     aurc = 0.5 - cell.total_budget / 1000 + (ratio - 0.6) ** 2 / 4
     coverage = 0.4 - (ratio - 0.5) ** 2 + cell.total_budget / 2000
     verbalised = {
-        "n": 500, "ece": 0.05 + index / 500, "ece_if_calibrated": {"mean": 0.04, "low": 0.02 + ratio / 50, "high": 0.06},
+        "n": 500, "ece": 0.05 + index / 500,
+        "ece_if_calibrated": {"mean": 0.04, "low": 0.02 + ratio / 50, "high": 0.06},
         "aurc": aurc, "aurc_interval": _interval(aurc),
         "coverage_at_target": coverage, "coverage_at_target_interval": _interval(coverage),
         "bins": [_bin(number, index) for number in range(10)],
     }  # fmt: skip
+    n = len(letters)
     thresholds = [1 - step / 50 for step in range(51)]
     return {
         "total_budget": cell.total_budget, "answer_thinking_ratio": cell.answer_thinking_ratio,
@@ -48,8 +50,8 @@ def _cell(cell, index, letters):
             "selective_risk": [None, *((1 - accuracy) * (1 - threshold) for threshold in thresholds[1:])],
         },
         "position_bias": [
-            {"letter": letter, "share_chosen": 0.1 + 0.05 * place, "share_correct": 1 / len(letters)}
-            for place, letter in enumerate(letters)
+            {"letter": letter, "share_chosen": place * 2 / n / (n + 1), "share_correct": 1 / n}
+            for place, letter in enumerate(letters, 1)
         ],
     }  # fmt: skip
 

@@ -28,7 +28,7 @@ from errors import UserError
 DPI = 200
 TEXT_WIDTH = 7.0  # inches of a printed page; at this width no text is smaller than 8 pt
 STYLE = ["default", {
-    "font.size": 8, "axes.titlesize": 9, "figure.titlesize": 9, "axes.labelsize": 8, "legend.fontsize": 8,
+    "font.size": 8, "axes.titlesize": 9, "figure.labelsize": 8, "axes.labelsize": 8, "legend.fontsize": 8,
     "xtick.labelsize": 8, "ytick.labelsize": 8, "lines.linewidth": 1.3, "lines.markersize": 4.5,
     "axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True,
 }]  # fmt: skip
@@ -70,7 +70,8 @@ class ResultFigure:
 def draw_against_ratio(summary: dict, ideal: dict[int, dict[str, list]] | None = None) -> Figure:
     """Four panels, one line per total budget; the conventional arm is a horizontal line.
 
-    ideal: budget -> "ratio" and, per metric, the ideal reasoner's values there; thin lines behind the others.
+    ideal: budget -> metric -> the ideal reasoner's value for each of the budget's cells, in their order; thin lines
+    behind the others.
     """
     with style_context(STYLE):
         figure = Figure(figsize=(TEXT_WIDTH, 6.0))
@@ -212,14 +213,14 @@ def draw_risk_coverage(summary: dict) -> Figure:
                 style = _ratio_style(cell["answer_thinking_ratio"], ratios)
                 _risk_coverage_line(panel, cell, label=f"ratio {cell['answer_thinking_ratio']:g}", **style)
             panel.axhline(summary["target_error"], color="#D55E00", linewidth=0.8, label="target error", zorder=1.2)
-            panel.set_title(f"budget {budget}")
+            panel.set_title(f"budget {budget}" if cells else "no thinking")
             panel.set(xlim=(0, 1.06), xticks=[0, 0.25, 0.5, 0.75, 1], ylim=(-0.02, None))
             panel.set_xticklabels(["0", "0.25", "0.5", "0.75", "1"])
             panel.grid(alpha=0.3, linewidth=0.5)
         top = max([0.1, *(panel.get_ylim()[1] for panel in panels)])
         for panel in panels:
             panel.set_ylim(top=min(top, 1.02))
-        figure.supylabel("error rate of the answers used (lower is better)", fontsize=8)
+        figure.supylabel("error rate of the answers used (lower is better)")
         handles = {handle.get_label(): handle for panel in panels for handle in panel.get_lines()}
         words = "coverage: share of answers that are used, the most confident first"
         note = f"target error {summary['target_error']:g}; {_n_words(summary)}"
@@ -228,7 +229,7 @@ def draw_risk_coverage(summary: dict) -> Figure:
 
 
 def _risk_coverage_line(panel: Axes, cell: dict, **style) -> None:
-    """The curve, with a marker where its data begin and where every answer is used."""
+    """The curve, with a marker at either end."""
     coverage = _numbers(cell["risk_coverage"]["coverage"])
     risk = _numbers(cell["risk_coverage"]["selective_risk"])
     known = np.flatnonzero(~np.isnan(coverage) & ~np.isnan(risk))
@@ -372,7 +373,7 @@ def draw_position_bias(summary: dict) -> Figure:
         if not cells:
             _say_nothing_to_show(panels[0], "no cell with an AURC")
         _label_figure(figure, panels[0].get_legend_handles_labels()[0], "letter of the option as shown")
-        figure.supylabel("share of records", fontsize=8)
+        figure.supylabel("share of records")
     return figure
 
 
@@ -532,7 +533,7 @@ def _label_figure(figure: Figure, handles: list, words: str) -> None:
     if handles:
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 5), frameon=False,
                       handlelength=3)  # fmt: skip
-    figure.supxlabel(words, fontsize=8)
+    figure.supxlabel(words)
 
 
 def _say_nothing_to_show(panel: Axes, text: str) -> None:
@@ -570,17 +571,15 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def demo_ideal(summary: dict) -> dict[int, dict[str, list]] | None:
-    """The ideal reasoner's values at the run's ratios, as `draw_against_ratio` takes them; None if not the demo."""
+    """The ideal reasoner's values as `draw_against_ratio` takes them; None if the run is not the demo."""
     settings = summary["run"]["settings"]
     demo = Path(__file__).resolve().parent / "demo"
     if (settings["model_name"], settings["DATASET"]) != (str(demo / "model"), str(demo / "questions.jsonl")):
         return None
     curves = {}
     for budget, cells in _budgets(summary).items():
-        ratios = [cell["answer_thinking_ratio"] for cell in cells]
         caps = [(cell["answer_budget"], cell["confidence_budget"]) for cell in cells]
         curves[budget] = {
-            "ratio": ratios,
             "accuracy": [ideal_accuracy(answer) for answer, _ in caps],
             "aurc": [ideal_aurc(*both) for both in caps],
             "coverage_at_target": [ideal_coverage(*both, summary["target_error"]) for both in caps],
@@ -600,7 +599,9 @@ def read_summary(path: Path) -> dict:
         raise UserError(f"{path}: broken JSON ({error}); start the run again to write it anew") from error
     lacking = _lacking_field(summary)
     if lacking is not None:
-        raise UserError(f"{path}: has no {lacking}; another version wrote it, start the run again to write it anew")
+        raise UserError(
+            f"{path}: has no {lacking}; another version of the program wrote it, run the experiment again with this one"
+        )
     return summary
 
 

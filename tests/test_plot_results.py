@@ -186,7 +186,6 @@ def test_ideal_reasoner_is_known_for_the_demo_only(summary, demo_summary):
     assert demo_ideal(make_summary()) is None
     ideal = demo_ideal(demo_summary)
     assert list(ideal) == [100, 200, 400]
-    assert ideal[200]["ratio"] == [0, 0.25, 0.5, 0.75, 1]
     caps = [(0, 200), (50, 150), (100, 100), (150, 50), (200, 0)]
     assert ideal[200]["accuracy"] == [ideal_accuracy(answer) for answer, _ in caps]
     assert ideal[200]["aurc"] == [ideal_aurc(*both) for both in caps]
@@ -201,7 +200,7 @@ def test_demo_runs_are_known_as_run_experiment_knows_them(demo_summary):
 
 
 def test_ideal_lines_are_what_the_caller_gives(summary):
-    ideal = {200: {"ratio": [0, 0.25, 0.5, 0.75, 1], "accuracy": [0.1, 0.2, 0.3, 0.4, 0.5]}}
+    ideal = {200: {"accuracy": [0.1, 0.2, 0.3, 0.4, 0.5]}}
     panels = draw_against_ratio(summary, ideal).axes
     assert list(line(panels[0], "ideal 200").get_ydata()) == [0.1, 0.2, 0.3, 0.4, 0.5]
     assert line(panels[0], "ideal 200").get_zorder() < line(panels[0], "budget 200").get_zorder()
@@ -412,7 +411,7 @@ def test_drawing_leaves_the_summary_and_matplotlibs_settings_alone(summary):
 
 def test_demo_folder_shows_the_ideal_reasoner(monkeypatch, folder):
     plain = draw_figures(folder)[0].read_bytes()
-    ideal = {200: {"ratio": [0, 0.25, 0.5, 0.75, 1], "aurc": [0.1] * 5}}
+    ideal = {200: {"aurc": [0.1] * 5}}
     monkeypatch.setattr(plot_results, "demo_ideal", lambda _: ideal)
     assert draw_figures(folder)[0].read_bytes() != plain
 

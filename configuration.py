@@ -59,8 +59,11 @@ RULES = {
 }
 
 
-class _OneLineParser(argparse.ArgumentParser):
+class OneLineParser(argparse.ArgumentParser):
+    """Raises UserError where argparse would print its usage and exit."""
+
     def error(self, message: str) -> NoReturn:
+        """For argparse alone."""
         raise UserError(f"{message} (see --help)")
 
 
@@ -72,7 +75,7 @@ def read_settings(
     defaults: value per name in RULES; demo: what `--demo` puts in place of some; help_texts: a line for a name. Raises
     UserError with one line that names the setting, the value and what is allowed.
     """
-    parser = _OneLineParser(
+    parser = OneLineParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     missing = RULES.keys() - defaults.keys()

@@ -5,7 +5,7 @@
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
     python run_experiment.py --help
 
-Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json.
+Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, figures/.
 """
 import sys
 import time
@@ -69,6 +69,7 @@ def run(settings: dict) -> None:
     # Imported once the settings are known to be right: torch and transformers take seconds.
     import provenance
     from hugging_face_model import HuggingFaceModel
+    from plot_results import draw_figures
     from prompt_encoder import PromptEncoder
 
     conventional = [0] if settings["CONVENTIONAL_ARM"] else []
@@ -104,6 +105,7 @@ def run(settings: dict) -> None:
         summary = summarise(map(check_caps, records), settings["TARGET_ERROR"], settings["SEED"])
         summary["run"] = config
         write_json(folder / "summary.json", summary)
+        draw_figures(folder)
     print(results_table(summary))
     if is_demo:
         print(ideal_table(cells, settings["TARGET_ERROR"]))

@@ -66,13 +66,18 @@ def _compare_ratios(arms, n_units, n_questions):
     for (first, second), row in zip(pairs, differences["aurc"], strict=True):
         if not _contains_zero(row["interval"]):
             beaten.add(arms[first if row["difference"] > 0 else second].ratio)
+    best = _best_ratio(arms, "aurc", None)
     entry = {
         "total_budget": arms[0].columns.total_budget,
         "ratios": [arm.ratio for arm in arms],
         "n_records": len(arms) * n_units,
         "n_missing": missing,
         "no_verdict": no_verdict,
-        "best_ratio": {name: _best_ratio(arms, name) for name in ("aurc", "accuracy", "coverage_at_target")},
+        "best_ratio": {
+            "aurc": best,
+            "accuracy": _best_ratio(arms, "accuracy", best),
+            "coverage_at_target": _best_ratio(arms, "coverage_at_target", best),
+        },
         "unbeaten_ratios": None if no_verdict else [arm.ratio for arm in arms if arm.ratio not in beaten],
         "differences": {
             name: [
@@ -135,10 +140,13 @@ def _contains_zero(interval):
     return interval is None or interval["low"] <= 0 <= interval["high"]
 
 
-def _best_ratio(arms, name):
+def _best_ratio(arms, name, preferred):
+    """The ratio with the best value; of equal ones the preferred, else the smallest. None if no arm has a value."""
     sign = 1 if name in LOWER_IS_BETTER else -1
-    with_value = [arm for arm in arms if arm.values[name] is not None]
-    return min(with_value, key=lambda arm: sign * arm.values[name]).ratio if with_value else None
+    ranked = [
+        (sign * arm.values[name], arm.ratio != preferred, arm.ratio) for arm in arms if arm.values[name] is not None
+    ]
+    return min(ranked)[2] if ranked else None
 
 
 # --- in words ----------------------------------------------------------------------------------------------------

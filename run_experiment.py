@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import fill
 
 from tqdm import tqdm
 
@@ -247,7 +248,7 @@ def answer_text(comparisons: dict) -> str:
     answers = [entry["answer"] for entry in comparisons["by_budget"]]
     if comparisons["conventional"]:
         answers.append(comparisons["conventional"]["answer"])
-    return "\n".join(["", *answers, ""])
+    return "\n".join(["", *(fill(answer, 110) for answer in answers), ""])
 
 
 def ideal_table(cells: list[Cell], target_error: float) -> str:

@@ -63,6 +63,16 @@ def test_where_accuracy_would_choose_differently_the_answer_says_so():
     assert "chance" not in entry["answer"]  # the accuracies differ beyond chance: the questions are the same
 
 
+def test_an_equal_accuracy_elsewhere_is_no_other_choice():
+    rng = np.random.default_rng(0)
+    weights, is_correct = metrics.question_resamples(100, rng), np.arange(100) < 60
+    blind, knowing = np.full(100, 0.5), np.where(is_correct, 0.9, 0.1)
+    arms = [make_arm(ratio, confidence, is_correct, weights) for ratio, confidence in ((0.0, blind), (1.0, knowing))]
+    (entry,) = compare(arms, 100, 100)["by_budget"]
+    assert entry["best_ratio"] == {"aurc": 1.0, "accuracy": 1.0, "coverage_at_target": 1.0}
+    assert "alone" not in entry["answer"]
+
+
 @pytest.mark.parametrize(
     ("n", "n_units", "reason"),
     [(100, 102, "4 of 204 records"), (19, 19, "19 questions are too few")],

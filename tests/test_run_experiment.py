@@ -167,7 +167,7 @@ def test_the_conventional_arm_runs_beside_the_grid_unless_switched_off(arguments
     summary = json.loads((run_folder(arguments) / "summary.json").read_text(encoding="utf-8"))
     cells = [(cell["total_budget"], cell["answer_thinking_ratio"], cell["n_records"]) for cell in summary["cells"]]
     assert cells == [(0, None, 12), (20, 0.5, 12)]
-    assert summary["comparisons"]["conventional"]["answer"] in shown
+    assert summary["comparisons"]["conventional"]["answer"] in " ".join(shown.split())
     for record in read_records(run_folder(arguments) / "records.jsonl"):
         if record["total_budget"] == 0:
             assert (record["answer_thinking_ids"], record["confidence_thinking_ids"]) == ([], [])

@@ -3,7 +3,7 @@ import numpy as np
 from scipy.stats import binom
 
 GRID = np.arange(101) / 100  # thresholds that are tested, fixed before any record is seen
-STARTS = (0.98, 0.95, 0.9, 0.8)  # where a walk down the grid begins; declared in advance, they share ERROR_LEVEL
+STARTS = (0.98, 0.95, 0.9, 0.8, 0.5)  # where a walk down the grid begins; declared in advance, they share ERROR_LEVEL
 ERROR_LEVEL = 0.05  # probability that a threshold is given although the error rate above it exceeds the target
 FIXED_TARGETS = (0.1, 0.2)  # target error rates beside the user's own
 

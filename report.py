@@ -1,0 +1,246 @@
+"""A run folder as one page to open, read and browse: `report.html`, self-contained.
+
+    python report.py RUN_FOLDER        # from summary.json, records.jsonl and figures/*.png alone
+"""
+import base64
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
+from markupsafe import Markup
+
+from embedded_records import embed_records, escaped_json
+from errors import UserError
+
+MAX_EMBEDDED_BYTES = 100_000_000  # of records in the page, bytes; a laptop's browser still opens such a page in seconds
+MAX_LISTED_ROWS = 200  # skipped rows and notes listed one by one; config.json has all of them
+HERE = Path(__file__).resolve().parent
+
+CONFIDENCE_TITLES = {
+    "confidence": "Verbalised confidence",
+    "confidence_expectation": "Expectation of the verbalised confidence",
+    "p_true": "P(True)",
+    "answer_probability": "Answer probability",
+}
+# Caption and description by file name, in the order of the page; a figure of another name stands behind them.
+FIGURES = {
+    "accuracy": (
+        "Accuracy against ratio, one line per total budget, with 95% bands. Higher is better.",
+        "Line chart of accuracy, 0 to 1, against the share of the budget spent on the answer. The numbers are in the"
+        " results table.",
+    ),
+    "aurc": (
+        "AURC against ratio, one line per total budget, with 95% bands. Lower is better.",
+        "Line chart of the area under the risk-coverage curve against the share of the budget spent on the answer. The"
+        " numbers are in the results table.",
+    ),
+    "coverage": (
+        "Coverage at the target error against ratio, one line per total budget, with 95% bands. Higher is better.",
+        "Line chart of the share of answers that can be automated against the share of the budget spent on the answer."
+        " The numbers are in the results table.",
+    ),
+    "ece": (
+        "ECE against ratio, one line per total budget; the bands show what perfectly calibrated confidences would give."
+        " Lower is better, inside the band is as good as calibrated.",
+        "Line chart of the expected calibration error against the share of the budget spent on the answer. The numbers"
+        " are in the results table.",
+    ),
+    "reliability": (
+        "Reliability diagrams: accuracy against stated confidence, with the number of records per bin. On the diagonal"
+        " confidences are calibrated, below it they are too high.",
+        "Grid of reliability diagrams, one per budget and ratio.",
+    ),
+    "risk_coverage": (
+        "Risk-coverage curves: error rate among the most confident answers against the share of answers used. Lower is"
+        " better.",
+        "Line charts of the selective risk against coverage, one line per ratio.",
+    ),
+    "cost": (
+        "Accuracy against thinking tokens spent per question, one point per cell. Up is better, left is cheaper.",
+        "Scatter chart of accuracy against mean thinking tokens. The numbers are in the results and tokens tables.",
+    ),
+    "saturation": (
+        "Share of thoughts that closed by themselves within a cap, against the cap in tokens. Where a curve is flat,"
+        " more budget buys nothing.",
+        "Line chart of the share of naturally closed thoughts against the cap, one line per stage. Some of the numbers"
+        " are in the saturation table.",
+    ),
+}
+
+
+def write_report(folder: Path) -> Path:
+    """Writes `report.html` into a run folder and returns its path.
+
+    Reads summary.json, records.jsonl and figures/*.png, nothing else; a page without figures says so. Raises UserError
+    in one line if the summary is missing or of another shape, or a line of the records is damaged.
+    """
+    summary = _read_summary(folder / "summary.json")
+    records = embed_records(folder / "records.jsonl", MAX_EMBEDDED_BYTES)
+    figures, damaged_figures = _figures(folder / "figures")
+    style, script = (
+        (HERE / name).read_text(encoding="utf-8").replace("\r\n", "\n") for name in ("report.css", "report.js")
+    )
+    page = _environment().get_template("report_template.html").stream(
+        summary=summary,
+        run=summary.get("run") or {},
+        records=records,
+        figures=figures,
+        damaged_figures=damaged_figures,
+        confidence_titles=CONFIDENCE_TITLES,
+        max_listed_rows=MAX_LISTED_ROWS,
+        max_embedded_bytes=MAX_EMBEDDED_BYTES,
+        style=Markup(style),
+        script=Markup(script),
+        policy=content_security_policy(style, script),
+    )
+    path = folder / "report.html"
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        # Half a surrogate pair in an id or name has no UTF-8; as a character reference it shows as U+FFFD.
+        with open(temporary, "w", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file:
+            file.writelines(page)
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    except UndefinedError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"{folder / 'summary.json'}: {error.message}; it was not written by this version of the program"
+        ) from error
+    return path
+
+
+def content_security_policy(style: str, script: str) -> str:
+    """Allows this very style and script and embedded images, and nothing else: no network, no other code."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}';"
+        " base-uri 'none'; form-action 'none'"
+    )
+
+
+def _read_summary(path: Path) -> dict:
+    try:
+        summary = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; a report needs the summary of a finished run") from error
+    except ValueError as error:
+        raise UserError(f"{path}: is not JSON ({error}); run the experiment again to have it written anew") from error
+    if not isinstance(summary, dict) or not isinstance(summary.get("cells"), list):
+        raise UserError(f"{path}: is no summary of a run, it has no list of cells")
+    return summary
+
+
+def _figures(folder: Path) -> tuple[list[dict], list[str]]:
+    """The PNG files as data URIs with their sizes in pixels, and the names of those that are no PNG."""
+    figures, damaged = [], []
+    order = list(FIGURES)
+    paths = sorted(folder.glob("*.png"), key=lambda p: (order.index(p.stem) if p.stem in order else len(order), p.name))
+    for path in paths:
+        image = path.read_bytes()
+        if not image.startswith(b"\x89PNG\r\n\x1a\n") or len(image) < 24:
+            damaged.append(path.name)
+            continue
+        caption, description = FIGURES.get(path.stem, (path.stem.replace("_", " "), f"Figure {path.name}"))
+        figures.append({
+            "name": path.name,
+            "caption": caption,
+            "description": description,
+            "width": int.from_bytes(image[16:20]),  # of the header chunk, which comes first in every PNG
+            "height": int.from_bytes(image[20:24]),
+            "uri": "data:image/png;base64," + base64.b64encode(image).decode(),
+        })
+    return figures, damaged
+
+
+# --- how values are written --------------------------------------------------------------------------------------
+
+NO_VALUE = Markup('<span aria-hidden="true">&ndash;</span><span class="unseen">no value</span>')
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": shown_number,
+        "whole": shown_whole,
+        "interval": shown_interval,
+        "ratio": shown_ratio,
+        "ratios": lambda ratios: ", ".join(map(shown_ratio, ratios)),
+        "letters": letters,
+        "setting": shown_setting,
+        "thinned": thinned,
+        "embedded": Markup,
+        "embedded_json": lambda value: Markup(escaped_json(value)),
+    }
+    return environment
+
+
+def shown_number(value: float | None, digits: int = 3, signed: bool = False) -> str:
+    """Fixed digits and a true minus sign; a dash for None."""
+    if value is None:
+        return NO_VALUE
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def shown_whole(value: int | None) -> str:
+    """Whole number with commas between thousands; a dash for None."""
+    return NO_VALUE if value is None else f"{value:,}"
+
+
+def shown_interval(interval: dict | None, signed: bool = False) -> str:
+    """`low to high`: a dash between two numbers would read as a minus."""
+    if interval is None or interval["low"] is None:
+        return NO_VALUE
+    return f"{shown_number(interval['low'], signed=signed)} to {shown_number(interval['high'], signed=signed)}"
+
+
+def shown_ratio(ratio: float | None) -> str:
+    """The ratio as it was set; in words where there is none because nothing is thought."""
+    return "no thinking" if ratio is None else f"{ratio:g}"
+
+
+def shown_setting(value) -> str:
+    """A setting as one would type it; lists with commas."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(shown_setting(one) for one in value)
+    return NO_VALUE if value is None or value == "" else str(value)
+
+
+def thinned(values: list, at_most: int) -> Iterator:
+    """At most that many of the values, evenly spaced, first and last among them."""
+    if len(values) <= at_most:
+        return iter(values)
+    step = (len(values) - 1) / (at_most - 1)
+    return (values[round(number * step)] for number in range(at_most))
+
+
+def letters(position_biases: Iterable[list[dict]]) -> list[str]:
+    """The letters that the position bias of any cell speaks of, in order."""
+    return sorted({entry["letter"] for entries in position_biases for entry in entries})
+
+
+def main(argv: list[str]) -> int:
+    """Rebuilds a report; returns the exit status."""
+    if len(argv) != 1 or argv[0].startswith("-"):
+        print("usage: python report.py RUN_FOLDER", file=sys.stderr)
+        return 2
+    try:
+        print(write_report(Path(argv[0])))
+    except UserError as error:
+        print(f"report.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -25,48 +25,47 @@ CONFIDENCE_TITLES = {
     "p_true": "P(True)",
     "answer_probability": "Answer probability",
 }
-# Caption and description by file name, in the order of the page; a figure of another name stands behind them.
+# Title, caption and alternative text by file name, in the order of the page; figures of other names stand behind them.
 FIGURES = {
-    "accuracy": (
-        "Accuracy against ratio, one line per total budget, with 95% bands. Higher is better.",
-        "Line chart of accuracy, 0 to 1, against the share of the budget spent on the answer. The numbers are in the"
-        " results table.",
-    ),
-    "aurc": (
-        "AURC against ratio, one line per total budget, with 95% bands. Lower is better.",
-        "Line chart of the area under the risk-coverage curve against the share of the budget spent on the answer. The"
-        " numbers are in the results table.",
-    ),
-    "coverage": (
-        "Coverage at the target error against ratio, one line per total budget, with 95% bands. Higher is better.",
-        "Line chart of the share of answers that can be automated against the share of the budget spent on the answer."
+    "against_ratio.png": (
+        "What each split is worth",
+        "Accuracy, AURC, coverage at the target error and ECE of the verbalised confidence against the share of the"
+        " budget that the answer stage gets, one line per total budget. Accuracy and coverage: higher is better; AURC"
+        " and ECE: lower is better. Bands: 95% intervals by bootstrap over questions. The ECE has no such interval; its"
+        " vertical bars are the 95% range that a perfectly calibrated model would show at the same confidences.",
+        "Four line charts of accuracy, AURC, coverage and ECE against the answer thinking ratio, a line per budget."
         " The numbers are in the results table.",
     ),
-    "ece": (
-        "ECE against ratio, one line per total budget; the bands show what perfectly calibrated confidences would give."
-        " Lower is better, inside the band is as good as calibrated.",
-        "Line chart of the expected calibration error against the share of the budget spent on the answer. The numbers"
-        " are in the results table.",
+    "reliability.png": (
+        "Reliability diagrams",
+        "Accuracy against mean verbalised confidence in ten bins of equal width, one panel per cell. On the dotted"
+        " diagonal the confidence is calibrated; points below it are overconfident. Bars: share of the cell's records"
+        " in the bin; a point over hardly any bar rests on few records.",
+        "Small charts, one per cell: accuracy against confidence in ten bins, with the share of records in each bin.",
     ),
-    "reliability": (
-        "Reliability diagrams: accuracy against stated confidence, with the number of records per bin. On the diagonal"
-        " confidences are calibrated, below it they are too high.",
-        "Grid of reliability diagrams, one per budget and ratio.",
+    "risk_coverage.png": (
+        "Risk and coverage",
+        "Error rate among the answers used, when the most confident ones are used first, against the share that is"
+        " used; one panel per total budget, one line per ratio. Lower is better; these curves have no intervals.",
+        "Line charts, one per budget: error rate of the answers used against coverage, a line per ratio.",
     ),
-    "risk_coverage": (
-        "Risk-coverage curves: error rate among the most confident answers against the share of answers used. Lower is"
-        " better.",
-        "Line charts of the selective risk against coverage, one line per ratio.",
+    "cost_frontier.png": (
+        "What accuracy costs",
+        "Accuracy with 95% intervals against the thinking tokens that a question took on average, both stages together."
+        " Higher is better, further left is cheaper. The grey steps are the Pareto frontier as observed.",
+        "Scatter chart of accuracy against mean thinking tokens, a point per cell, with the Pareto frontier.",
     ),
-    "cost": (
-        "Accuracy against thinking tokens spent per question, one point per cell. Up is better, left is cheaper.",
-        "Scatter chart of accuracy against mean thinking tokens. The numbers are in the results and tokens tables.",
+    "saturation.png": (
+        "How much thinking is wanted",
+        "Share of thoughts that the model closed by itself within a cap, per stage. Where a line is flat and high, a"
+        " larger cap changes little; where it is low, most thoughts are cut.",
+        "Line chart of the share of thoughts closed naturally against the cap, a line per stage.",
     ),
-    "saturation": (
-        "Share of thoughts that closed by themselves within a cap, against the cap in tokens. Where a curve is flat,"
-        " more budget buys nothing.",
-        "Line chart of the share of naturally closed thoughts against the cap, one line per stage. Some of the numbers"
-        " are in the saturation table.",
+    "position_bias.png": (
+        "Position bias",
+        "How often each letter was chosen (bars) and how often it was right (diamonds). A bar above its diamond: the"
+        " letter is chosen too often.",
+        "Bar charts, one per cell shown: share of records per letter, chosen against correct.",
     ),
 }
 
@@ -137,16 +136,15 @@ def _read_summary(path: Path) -> dict:
 def _figures(folder: Path) -> tuple[list[dict], list[str]]:
     """The PNG files as data URIs with their sizes in pixels, and the names of those that are no PNG."""
     figures, damaged = [], []
-    order = list(FIGURES)
-    paths = sorted(folder.glob("*.png"), key=lambda p: (order.index(p.stem) if p.stem in order else len(order), p.name))
-    for path in paths:
+    order = {name: number for number, name in enumerate(FIGURES)}
+    for path in sorted(folder.glob("*.png"), key=lambda path: (order.get(path.name, len(order)), path.name)):
         image = path.read_bytes()
         if not image.startswith(b"\x89PNG\r\n\x1a\n") or len(image) < 24:
             damaged.append(path.name)
             continue
-        caption, description = FIGURES.get(path.stem, (path.stem.replace("_", " "), f"Figure {path.name}"))
+        title, caption, description = FIGURES.get(path.name, (path.stem.replace("_", " "), "", f"Figure {path.name}"))
         figures.append({
-            "name": path.name,
+            "title": title,
             "caption": caption,
             "description": description,
             "width": int.from_bytes(image[16:20]),  # of the header chunk, which comes first in every PNG
@@ -176,6 +174,7 @@ def _environment() -> Environment:
         "ratio": shown_ratio,
         "ratios": lambda ratios: ", ".join(map(shown_ratio, ratios)),
         "letters": letters,
+        "short": short_name,
         "setting": shown_setting,
         "thinned": thinned,
         "embedded": Markup,
@@ -207,6 +206,11 @@ def shown_interval(interval: dict | None, signed: bool = False) -> str:
 def shown_ratio(ratio: float | None) -> str:
     """The ratio as it was set; in words where there is none because nothing is thought."""
     return "no thinking" if ratio is None else f"{ratio:g}"
+
+
+def short_name(name: str) -> str:
+    """A hub id as it is; of a local path the last part, the settings table has the whole."""
+    return Path(name).name or name if name.startswith(("/", ".", "~")) else name
 
 
 def shown_setting(value) -> str:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined, UndefinedError
 from markupsafe import Markup
 
 from embedded_records import embed_records, escaped_json
@@ -187,13 +187,18 @@ def shown_number(value: float | None, digits: int = 3, signed: bool = False) -> 
     """Fixed digits and a true minus sign; a dash for None."""
     if value is None:
         return NO_VALUE
-    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    return _formatted(value, f"{'+' if signed else ''}.{digits}f").replace("-", "\N{MINUS SIGN}")
 
 
 def shown_whole(value: int | None) -> str:
     """Whole number with commas between thousands; a dash for None."""
-    return NO_VALUE if value is None else f"{value:,}"
+    return NO_VALUE if value is None else _formatted(value, ",")
+
+
+def _formatted(value, specification: str) -> str:
+    if isinstance(value, Undefined):
+        str(value)  # raises UndefinedError with the name; format() would raise a TypeError without it
+    return format(value, specification)
 
 
 def shown_interval(interval: dict | None, signed: bool = False) -> str:

@@ -74,7 +74,8 @@ def _think(record, stage, question, permutation, thought_tokens):
 
 def make_summary(records, has_values=True):
     """A summary of the right shape. has_values: False makes null of all that may be null."""
-    keys = {(r["total_budget"], r["answer_thinking_ratio"], r["answer_budget"], r["confidence_budget"]) for r in records}
+    names = ("total_budget", "answer_thinking_ratio", "answer_budget", "confidence_budget")
+    keys = sorted({tuple(record[name] for name in names) for record in records}, key=lambda key: (key[0], key[1] or 0))
     value = 0.25 if has_values else None
     by_budget = sorted({key[0] for key in keys if key[0] > 0})
     ratios = {budget: sorted(key[1] for key in keys if key[0] == budget) for budget in by_budget}
@@ -90,7 +91,7 @@ def make_summary(records, has_values=True):
             stage: [{"cap": cap, "share_natural": cap / 100} for cap in range(1, 101)] if has_values else []
             for stage in STAGES
         },
-        "cells": [_cell(key, len(records) // len(keys), value) for key in sorted(keys, key=lambda k: (k[0], k[1] or 0))],
+        "cells": [_cell(key, len(records) // len(keys), value) for key in keys],
         "comparisons": {
             "by_budget": [_comparison(budget, ratios[budget], len(records), value) for budget in by_budget],
             "conventional": {

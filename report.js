@@ -32,7 +32,7 @@
   fillControls();
   for (const control of Object.values(controls)) control.addEventListener("input", search);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
-  byId("reset").addEventListener("click", () => { byId("filters").reset(); search(); });
+  byId("show-all").addEventListener("click", () => { byId("filters").reset(); search(); });
   for (const pager of document.querySelectorAll(".pager")) {
     pager.querySelector(".previous").addEventListener("click", () => turn(page - 1, pager));
     pager.querySelector(".next").addEventListener("click", () => turn(page + 1, pager));

@@ -219,9 +219,11 @@ def short_name(name: str) -> str:
 
 
 def shown_setting(value) -> str:
-    """A setting as one would type it; lists with commas."""
-    if isinstance(value, (list, tuple)):
-        return ", ".join(shown_setting(one) for one in value)
+    """A setting as one would type it, lists with commas; anything nested or of several lines as JSON."""
+    if isinstance(value, list) and not any(isinstance(one, (list, dict)) or "\n" in str(one) for one in value):
+        return ", ".join(map(str, value))
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False)
     return NO_VALUE if value is None or value == "" else str(value)
 
 

@@ -1,6 +1,7 @@
 """Records as blocks of JSON for a page: a light index, and chunks with the texts, each parsed when it is needed."""
 import hashlib
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,7 @@ class Unit:
     """The records of one question in one order of its options.
 
     light: per record what the index holds. detail, thoughts: escaped JSON, UTF-8; thoughts is None once left out.
+    n_bytes: of all but the thoughts, at most.
     """
 
     question_id: str
@@ -54,23 +56,20 @@ class Unit:
     permutation: int
     light: list[dict]
     detail: bytes
+    n_bytes: int
     thoughts: bytes | None
 
     @property
     def priority(self) -> tuple:
         """Units of low priority values are kept: the first orders of the options, questions by the hash of their id."""
-        return self.permutation, hashlib.sha256(self.question_id.encode("utf-8", "surrogatepass")).digest()
+        hashed = hashlib.sha256(self.question_id.encode("utf-8", "surrogatepass")).digest()
+        return self.permutation, hashed, self.question
 
     @property
     def place(self) -> tuple:
         """Place in the page: by question, numbers in ids as numbers."""
         natural = re.sub(r"\d+", lambda digits: digits.group().zfill(12), self.question_id)
         return natural, self.question, self.permutation
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes without thoughts, at most."""
-        return len(self.detail) + len(escaped_json([self.question_id, self.question])) + LIGHT_BYTES * len(self.light)
 
 
 @dataclass
@@ -142,8 +141,8 @@ def _checked_records(path: Path) -> Iterator[dict]:
 
 def _record(line: bytes, where: str) -> dict:
     try:
-        record = json.loads(line, parse_constant=_refuse_constant)
-    except ValueError:
+        record = json.loads(line, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError):  # brackets in brackets without end raise the second
         record = None
     if not isinstance(record, dict) or not line.endswith(b"\n"):
         raise UserError(f"{where} is no record; run the experiment again, it mends a torn end")
@@ -158,8 +157,12 @@ def _record(line: bytes, where: str) -> dict:
     return record
 
 
-def _refuse_constant(name):
-    raise ValueError(name)  # NaN and Infinity are no JSON
+def _finite(text: str) -> float:
+    """Raises ValueError for NaN, Infinity and 1e999, which strict JSON cannot give on."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 # --- one unit ----------------------------------------------------------------------------------------------------
@@ -175,14 +178,17 @@ def _unit(records: list[dict]) -> Unit:
         for stage, reference in zip(STAGES, references[2 * number : 2 * number + 2], strict=True):
             detail[f"{stage}_thinking"] = reference
         details.append(list(detail.values()))
-    shared = {"options": first["options"], "correct_option": first["correct_option"], "records": details}
+    shown = {"options": first["options"], "correct_option": first["correct_option"], "records": details}
+    detail = escaped_json(shown).encode()
+    in_index = escaped_json([first["question_id"], first["question"], first["category"]]).encode()
     return Unit(
         question_id=first["question_id"],
         question=first["question"],
         category=first["category"],
         permutation=first["permutation"],
         light=[_light(record) for record in records],
-        detail=escaped_json(shared).encode(),
+        detail=detail,
+        n_bytes=len(detail) + len(in_index) + LIGHT_BYTES * len(records),
         thoughts=escaped_json(texts).encode(),
     )
 

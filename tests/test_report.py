@@ -243,6 +243,8 @@ def test_a_leaked_cap_is_said_at_the_top(tmp_path):
         ("records.jsonl", b'{"question_id": "torn', "line 1 is no record"),
         ("records.jsonl", b"{}\n", "line 1 lacks 'question_id'"),
         ("records.jsonl", b'{"question_id": NaN}\n', "line 1 is no record"),
+        ("records.jsonl", b'{"question_id": 1e999}\n', "line 1 is no record"),
+        ("records.jsonl", b"[" * 100_000 + b"\n", "line 1 is no record"),
         ("records.jsonl", b"\xff\xfe\n", "line 1 is no record"),
     ],
 )

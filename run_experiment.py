@@ -5,7 +5,7 @@
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
     python run_experiment.py --help
 
-Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, figures/.
+Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, figures/, report.html.
 """
 import sys
 import time
@@ -72,6 +72,7 @@ def run(settings: dict) -> None:
     from hugging_face_model import HuggingFaceModel
     from plot_results import draw_figures
     from prompt_encoder import PromptEncoder
+    from report import write_report
 
     conventional = [0] if settings["CONVENTIONAL_ARM"] else []
     cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
@@ -107,11 +108,13 @@ def run(settings: dict) -> None:
         summary["run"] = config
         write_json(folder / "summary.json", summary)
         draw_figures(folder)
+        report = write_report(folder)
     print(results_table(summary))
     if is_demo:
         print(ideal_table(cells, settings["TARGET_ERROR"]))
     print(answer_text(summary["comparisons"]))
     print(f"Results: {folder}")
+    print(f"Report: {report}")
 
 
 def make_units(questions: list[Question], n_permutations: int, seed: int) -> list[Unit]:

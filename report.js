@@ -1,0 +1,294 @@
+"use strict";
+// The record browser. Texts of records reach the page through textContent and text nodes only.
+(() => {
+  const PAGE_SIZE = 50; // records per page
+  const CLIP = 160; // characters of a question or id in the list; the opened record shows all
+  const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  const STAGES = ["answer", "confidence"];
+  const OUTCOMES = ["wrong", "right", "unscored"]; // in the order of the numbers in the index
+  const STOPPED = ["natural", "capped", "none", null];
+  const titles = JSON.parse(byId("confidence-titles").textContent);
+  const index = JSON.parse(byId("record-index").textContent);
+  const { records, units } = index;
+  const count = records.cell.length;
+
+  const unitOf = new Uint32Array(count); // record -> its unit (question and order of options)
+  const firstRecord = new Uint32Array(units.n_records.length); // unit -> its first record
+  const chunkOf = new Uint32Array(units.n_records.length); // unit -> block that holds its texts
+  const firstUnit = []; // chunk -> its first unit
+  layOut();
+
+  const controls = {
+    budget: byId("budget"), ratio: byId("ratio"), category: byId("category"), outcome: byId("outcome"),
+    answerStopped: byId("answer-stopped"), confidenceStopped: byId("confidence-stopped"), text: byId("text"),
+    order: byId("order"),
+  };
+  const body = byId("rows").tBodies[0];
+  let found = []; // records that pass the filters, in the order chosen
+  let page = 0;
+  let lowered = null; // ids and questions in lower case, made when first searched
+  let parsed = { number: -1, units: [] }; // the chunk read last
+
+  fillControls();
+  for (const control of Object.values(controls)) control.addEventListener("input", search);
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  byId("show-all").addEventListener("click", () => { byId("filters").reset(); search(); });
+  for (const pager of document.querySelectorAll(".pager")) {
+    pager.querySelector(".previous").addEventListener("click", () => turn(page - 1, pager));
+    pager.querySelector(".next").addEventListener("click", () => turn(page + 1, pager));
+    pager.querySelector("input").addEventListener("change", (event) => turn(Number(event.target.value) - 1, pager));
+  }
+  search();
+
+  function byId(id) {
+    return document.getElementById(id);
+  }
+
+  function layOut() {
+    let record = 0;
+    units.n_records.forEach((size, unit) => {
+      firstRecord[unit] = record;
+      unitOf.fill(unit, record, record + size);
+      record += size;
+    });
+    let unit = 0;
+    index.chunk_sizes.forEach((size, chunk) => {
+      firstUnit.push(unit);
+      chunkOf.fill(chunk, unit, unit + size);
+      unit += size;
+    });
+  }
+
+  function fillControls() {
+    const distinct = (values) => [...new Set(values)];
+    const budgets = distinct(index.cells.map((cell) => cell.total_budget));
+    const ratios = distinct(index.cells.map((cell) => cell.answer_thinking_ratio));
+    ratios.sort((one, other) => (one ?? -1) - (other ?? -1));
+    for (const budget of budgets) controls.budget.append(new Option(`${budget} tokens`, budget));
+    for (const ratio of ratios) controls.ratio.append(new Option(ratio ?? "no thinking", String(ratio)));
+    index.categories.forEach((name, place) => controls.category.append(new Option(clip(name ?? "no category"), place)));
+  }
+
+  // --- finding -------------------------------------------------------------------------------------------------
+
+  function search() {
+    const allowed = {
+      cell: index.cells.map((cell) =>
+        ["", String(cell.total_budget)].includes(controls.budget.value)
+        && ["", String(cell.answer_thinking_ratio)].includes(controls.ratio.value)),
+      outcome: OUTCOMES.map((name) => ["", name].includes(controls.outcome.value)),
+      answer_stopped: STOPPED.map((name) => ["", name].includes(controls.answerStopped.value)),
+      confidence_stopped: STOPPED.map((name) => ["", name].includes(controls.confidenceStopped.value)),
+    };
+    const fields = Object.keys(allowed);
+    const category = controls.category.value;
+    const questions = questionsWith(controls.text.value.trim().toLowerCase());
+    found = [];
+    for (let record = 0; record < count; record += 1) {
+      const unit = unitOf[record];
+      if (fields.every((field) => allowed[field][records[field][record]])
+        && (category === "" || units.category[unit] === Number(category))
+        && questions[units.question[unit]]) found.push(record);
+    }
+    // The index is sorted by question already. A missing confidence comes last either way.
+    const direction = { highest: -1, lowest: 1 }[controls.order.value];
+    if (direction) found.sort((one, other) => compare(records.confidence[one], records.confidence[other], direction));
+    page = 0;
+    show();
+  }
+
+  function compare(one, other, direction) {
+    if (one === null || other === null) return (one === null) - (other === null);
+    return direction * (one - other);
+  }
+
+  function questionsWith(text) {
+    if (text === "") return index.questions.map(() => true);
+    lowered ??= index.questions.map(([id, question]) => `${id}\n${question}`.toLowerCase());
+    return lowered.map((question) => question.includes(text));
+  }
+
+  // --- the list ------------------------------------------------------------------------------------------------
+
+  function turn(wanted, pager) {
+    const last = Math.max(0, Math.ceil(found.length / PAGE_SIZE) - 1);
+    page = Math.min(Math.max(Math.trunc(wanted) || 0, 0), last);
+    show();
+    if (pager.id === "pager-below") byId("records").scrollIntoView();
+  }
+
+  function show() {
+    const first = page * PAGE_SIZE;
+    const shown = found.slice(first, first + PAGE_SIZE);
+    body.replaceChildren(...shown.map(row));
+    const pages = Math.max(1, Math.ceil(found.length / PAGE_SIZE));
+    byId("found").textContent = found.length === 0
+      ? "No record passes these filters."
+      : `Records ${whole(first + 1)} to ${whole(first + shown.length)} of ${whole(found.length)}.`;
+    for (const pager of document.querySelectorAll(".pager")) {
+      pager.querySelector(".previous").disabled = page === 0;
+      pager.querySelector(".next").disabled = page >= pages - 1;
+      const input = pager.querySelector("input");
+      input.max = pages;
+      input.value = page + 1;
+      pager.querySelector(".pages").textContent = `of ${whole(pages)}`;
+    }
+  }
+
+  function row(record) {
+    const unit = unitOf[record];
+    const [id, question] = index.questions[units.question[unit]];
+    const opener = element("button", { type: "button", className: "open", ariaExpanded: "false" }, bdi(clip(id)));
+    const line = element("tr", {},
+      element("td", {}, opener),
+      element("td", { className: "question" }, clip(question)),
+      element("td", { className: "number" }, cellName(index.cells[records.cell[record]])),
+      element("td", { className: "number" }, String(units.permutation[unit])),
+      element("td", {}, outcome(records.outcome[record])),
+      element("td", { className: "number" }, number(records.confidence[record], 2)),
+      ...STAGES.map((stage) => element("td", {}, STOPPED[records[`${stage}_stopped`][record]] ?? "–")));
+    opener.addEventListener("click", () => openOrClose(opener, line, record));
+    return line;
+  }
+
+  function openOrClose(opener, line, record) {
+    const isOpen = opener.ariaExpanded === "true";
+    opener.ariaExpanded = String(!isOpen);
+    if (isOpen) {
+      line.nextElementSibling.remove();
+      return;
+    }
+    const cell = element("td", { colSpan: line.cells.length });
+    line.after(element("tr", {}, cell));
+    withUnit(unitOf[record], cell, (unit) => cell.replaceChildren(opened(record, unit)));
+  }
+
+  // Calls use with the texts of a unit. While the page still loads its block may not be there, or only half of it.
+  function withUnit(unit, waiting, use) {
+    const chunk = chunkOf[unit];
+    const block = byId(`record-texts-${chunk}`);
+    if (document.readyState === "loading" && !block?.nextElementSibling) {
+      waiting.textContent = "The page is still loading …";
+      document.addEventListener("DOMContentLoaded", () => withUnit(unit, waiting, use), { once: true });
+      return;
+    }
+    if (parsed.number !== chunk) parsed = { number: chunk, units: JSON.parse(block.textContent) };
+    use(parsed.units[unit - firstUnit[chunk]]);
+  }
+
+  // --- an opened record ----------------------------------------------------------------------------------------
+
+  function opened(record, { shown, thoughts }) {
+    const unit = unitOf[record];
+    const [id, question] = index.questions[units.question[unit]];
+    const values = shown.records[record - firstRecord[unit]];
+    const fields = Object.fromEntries(index.fields.map((name, place) => [name, values[place]]));
+    const cell = index.cells[records.cell[record]];
+    const category = index.categories[units.category[unit]];
+    return element("div", { className: "record" },
+      element("h3", {}, "Question ", bdi(id)),
+      element("p", { className: "quiet" }, `Budget / ratio ${cellName(cell)}, order of options ${units.permutation[unit]}, `,
+        "category ", bdi(category ?? "–"), ". The answer is ", outcome(records.outcome[record]), "."),
+      ...(fields.error === null ? [] : [element("p", { className: "notice text" }, "Error: ", bdi(fields.error))]),
+      scrolling("Question", question),
+      element("h4", {}, "Options with the probability read out for each"),
+      optionList(shown, fields),
+      element("h4", {}, "How sure the model is that its answer is right, 0 to 1"),
+      confidenceList(fields),
+      element("div", { className: "thoughts" },
+        ...STAGES.map((stage) => thought(stage, cell[`${stage}_budget`], fields, thoughts))),
+      element("h4", {}, "Tokens"), tokenTable(fields));
+  }
+
+  function optionList(shown, fields) {
+    return element("ol", { className: "measures" }, ...shown.options.map((option, place) => {
+      const marks = [
+        ...(place === shown.correct_option ? [element("span", { className: "right" }, "✓ correct")] : []),
+        ...(place === fields.predicted_option ? [element("strong", {}, " ● chosen")] : []),
+      ];
+      return measure(`${LETTERS[place] ?? place + 1})`, text(option), fields.answer_probabilities?.[place], 4, marks);
+    }));
+  }
+
+  function confidenceList(fields) {
+    const mass = { confidence: "confidence", p_true: "p_true", answer_probability: "answer" };
+    return element("ul", { className: "measures" }, ...Object.entries(titles).map(([name, title]) => measure(
+      "", title, fields[name], name === "confidence" ? 2 : 4,
+      mass[name] ? [element("span", { className: "quiet" },
+        `read-out mass ${number(fields[`${mass[name]}_readout_mass`], 4)}`)] : [])));
+  }
+
+  function measure(label, name, value, digits, marks) {
+    const filled = element("span", {});
+    filled.style.width = `${100 * (typeof value === "number" ? Math.min(Math.max(value, 0), 1) : 0)}%`;
+    return element("li", {}, element("span", {}, label), element("span", {}, name),
+      element("span", { className: "bar", ariaHidden: "true" }, filled),
+      element("span", { className: "value" }, number(value, digits)), element("span", { className: "mark" }, ...marks));
+  }
+
+  function thought(stage, cap, fields, thoughts) {
+    const title = stage === "answer" ? "Answer stage" : "Confidence stage";
+    const stopped = { natural: "closed by itself", capped: "stopped by the cap", none: "no thinking" }[fields[`${stage}_stopped`]];
+    const used = `${whole(fields[`${stage}_thinking_tokens`])} of at most ${whole(cap)} thinking tokens, ${stopped ?? "not known how it ended"}`;
+    const place = fields[`${stage}_thinking`];
+    const content = place === null ? element("p", { className: "quiet" }, "This record has no such thought.")
+      : place[1] === 0 ? element("p", { className: "quiet" }, "Nothing was thought.")
+      : thoughts === null ? element("p", { className: "quiet" }, "Left out of this page for its size; it is in records.jsonl.")
+      : scrolling(`Thought of the ${stage} stage`, thoughts[place[0]].slice(0, place[1]), "thought");
+    return element("div", {}, element("h4", {}, title), element("p", { className: "quiet" }, `${used}.`), content);
+  }
+
+  function tokenTable(fields) {
+    const columns = { prompt: "prompt", thinking: "thinking", injected: "tags and closing", readout: "read-outs" };
+    return element("table", {},
+      element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "stage"),
+        ...Object.values(columns).map((name) => element("th", { scope: "col" }, name)))),
+      element("tbody", {}, ...STAGES.map((stage) => element("tr", {}, element("th", { scope: "row" }, stage),
+        ...Object.keys(columns).map((name) => element("td", { className: "number" }, whole(fields[`${stage}_${name}_tokens`])))))));
+  }
+
+  // --- small parts ---------------------------------------------------------------------------------------------
+
+  function element(tag, properties, ...children) {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...children);
+    return made;
+  }
+
+  function text(content) {
+    return element("span", { className: "text" }, String(content));
+  }
+
+  // Strings with marks of writing direction must not reorder what stands beside them.
+  function bdi(content) {
+    return element("bdi", {}, String(content));
+  }
+
+  function scrolling(label, content, kind = "") {
+    const region = element("div", { className: `text ${kind}`, tabIndex: 0, role: "region", ariaLabel: label });
+    region.textContent = String(content);
+    return region;
+  }
+
+  function outcome(code) {
+    if (code === 1) return element("span", { className: "right" }, "✓ right");
+    if (code === 0) return element("span", { className: "wrong" }, "✗ wrong");
+    return element("span", {}, "not scored");
+  }
+
+  function cellName(cell) {
+    return `${cell.total_budget} / ${cell.answer_thinking_ratio ?? "no thinking"}`;
+  }
+
+  function clip(content) {
+    return content.length > CLIP ? `${content.slice(0, CLIP)} …` : content;
+  }
+
+  function number(value, digits) {
+    return typeof value === "number" ? value.toFixed(digits) : "–";
+  }
+
+  function whole(value) {
+    return typeof value === "number" ? value.toLocaleString("en") : "–";
+  }
+})();

@@ -3,8 +3,8 @@
     python benchmarks/benchmark_summary.py                                # 1,000 questions x 5 permutations x 20 cells
     python benchmarks/benchmark_summary.py --n-questions 20000 --n-permutations 1 --ratios 0.5
 
-Prints seconds for parsing (reading every line of records.jsonl once, as JSON), for the columns and metrics, and the
-peak resident memory. The records are made, not measured: their figures mean nothing.
+Prints seconds for parsing (reading every line of records.jsonl once, as JSON), for columns and metrics, for the figures
+and for the report, and the peak resident memory. The records are made up: their figures mean nothing.
 """
 import argparse
 import json
@@ -20,7 +20,9 @@ import numpy as np
 
 from budgets import make_cells
 from evaluation_tool import summarise
-from results_folder import read_records
+from plot_results import draw_figures
+from report import write_report
+from results_folder import read_records, write_json
 
 THOUGHT_WORDS = 100  # tokens per thought, each a word of the text
 TARGET_ERROR = 0.05
@@ -98,11 +100,20 @@ def main() -> None:
         n_records = sum(1 for _ in read_records(path))
         parsing = time.perf_counter() - started
         started = time.perf_counter()
-        summarise(read_records(path), TARGET_ERROR, 42)
+        summary = summarise(read_records(path), TARGET_ERROR, 42)
         scoring = time.perf_counter() - started - parsing
+        summary["run"] = {"settings": {"model_name": "made-up", "DATASET": "made-up"}}
+        write_json(Path(folder, "summary.json"), summary)
+        started = time.perf_counter()
+        draw_figures(Path(folder))
+        drawing = time.perf_counter() - started
         print(f"{n_records:,} records, {path.stat().st_size / 1e6:,.0f} MB of JSON")
-        print(f"parsing {parsing:.1f} s, columns and metrics {scoring:.1f} s")
+        print(f"parsing {parsing:.1f} s, columns and metrics {scoring:.1f} s, figures {drawing:.1f} s")
         print(f"peak memory {peak_megabytes():,.0f} MB, of which {before:,.0f} MB before the records were read")
+        started = time.perf_counter()
+        page = write_report(Path(folder))
+        print(f"report {time.perf_counter() - started:.1f} s, {page.stat().st_size / 1e6:,.0f} MB", end="")
+        print(f", peak memory with it {peak_megabytes():,.0f} MB")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 EXPERIMENT = (
     "--demo", "--n-questions", "20", "--total-budget", "60", "--answer-thinking-ratio", "0", "0.5",
 )  # fmt: skip
+N_CELLS = 2  # of every experiment here
 BATCH_SIZES = (1, 2, 3, 4, 6)
 NEVER_INTERRUPTED = 4  # batch size of the run that the others are compared with
 MOST_KILLS = 3  # of one run
@@ -61,6 +62,7 @@ class Attempts:
         folder.mkdir()
 
     def start(self, batch_size: int) -> subprocess.Popen:
+        """A process of the run; its log of batches comes to the others'."""
         flags = [*self.experiment, "--batch-size", str(batch_size), "--save-dir", str(self.save_dir)]
         command = [sys.executable, __file__, "--as-run", str(self.log), *flags]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -75,20 +77,18 @@ class Attempts:
             time.sleep(0.01)
 
     def records(self) -> list[dict]:
-        paths = list(self.save_dir.glob("*/records.jsonl"))
-        return [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+        """All records on disk; every line must be whole."""
+        paths = self.save_dir.glob("*/records.jsonl")
+        return [json.loads(line) for path in paths for line in path.read_bytes().split(b"\n")[:-1]]
 
     def finished_units(self) -> int:
         """Complete units on disk, counted without the program's own code: every record of a unit is there."""
-        n_records, whole = Counter(), 2
+        n_records = Counter()
         for path in self.save_dir.glob("*/records.jsonl"):
             for line in path.read_bytes().split(b"\n")[:-1]:
-                try:
-                    record = json.loads(line)
-                except ValueError:
-                    continue
+                record = json.loads(line)
                 n_records[record["question_id"], record["permutation"]] += 1
-        return sum(count == whole for count in n_records.values())
+        return sum(count == N_CELLS for count in n_records.values())
 
 
 def uninterrupted(folder: Path, experiment: tuple[str, ...]) -> tuple[list[dict], float, float]:
@@ -116,7 +116,7 @@ def killed_and_resumed(folder, experiment, signum, seconds, draw: random.Random)
         if not while_loading:
             attempts.wait_for_batch(len(before) + 1, process)
         # The first tenth of a second belongs to the interpreter: nobody can answer a signal there.
-        time.sleep(draw.uniform(0.1, loading) if while_loading else draw.uniform(0, computing))
+        time.sleep(draw.uniform(0.1, loading) if while_loading else draw.uniform(0, 0.8 * computing))
         if process.poll() is not None:
             process.communicate()
             break
@@ -184,15 +184,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--experiment", nargs=argparse.REMAINDER, default=list(EXPERIMENT), help="flags, two cells")
     given = parser.parse_args(argv)
     signum, draw = signal.Signals["SIG" + given.signal], random.Random(given.seed)
-    n_faults, kills, twice = 0, [], 0
+    n_done, n_begun, n_faults, kills, twice = 0, 0, 0, [], 0
     with tempfile.TemporaryDirectory() as folder:
         experiment = tuple(given.experiment)
         wanted, *seconds = uninterrupted(Path(folder, "uninterrupted"), experiment)
         print(f"Uninterrupted: {len(wanted)} records, {seconds[0]:.1f} s of loading, {seconds[1]:.1f} s after it")
-        for number in range(given.runs):
-            records, seen = killed_and_resumed(Path(folder, str(number)), experiment, signum, seconds, draw)
+        while n_done < given.runs:
+            records, seen = killed_and_resumed(Path(folder, str(n_begun)), experiment, signum, seconds, draw)
             seen["differences"] = differences(records, wanted) + faults_of(seen, signum)
-            print(json.dumps({"run": number, **seen}), flush=True)
+            n_begun += 1
+            n_done += bool(seen["kills"])  # else it ended before the first kill came
+            print(json.dumps({"run": n_done, **seen}), flush=True)
             n_faults += bool(seen["differences"])
             kills += seen["kills"]
             twice += seen["computed_twice"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import TemplateError
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, DynamicCache
+from transformers.utils.hub import cached_file, extract_commit_hash
 
 from errors import UserError
 from hub_faults import HUB_ERRORS, hub_fault
@@ -163,9 +164,10 @@ class PromptEncoder:
 
     def model_fingerprint(self) -> str:
         """Hub commit of the model, or the SHA-256 of a local folder's configuration and weights."""
-        commit = getattr(self.config, "_commit_hash", None)
-        if commit and not Path(self.model_name).is_dir():
-            return f"commit {commit}"
+        if not Path(self.model_name).is_dir():
+            # Where the loaded file lies in the cache: transformers 5.23 no longer keeps the commit in the configuration.
+            loaded = cached_file(self.model_name, "config.json", local_files_only=True)
+            return f"commit {extract_commit_hash(loaded, None)}"
         digest = hashlib.sha256()
         for path in [*sorted(Path(self.model_name).glob("*.safetensors")), Path(self.model_name, "config.json")]:
             with open(path, "rb") as file:

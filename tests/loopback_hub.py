@@ -1,0 +1,121 @@
+"""A small hub on loopback: serves folders as model and data set repositories, with one fault at a time."""
+import hashlib
+import json
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+COMMIT = "c" * 40
+SLOW_SECONDS = 60
+
+
+class LoopbackHub(BaseHTTPRequestHandler):
+    """repositories: folder by name, "owner/name" or "datasets/owner/name".
+
+    fault: None, a status (401, 403, 404, 500, 503), "slow" (no answer for a minute), "cut" (the connection ends in the
+    middle of a file) or "gated". only: the fault concerns paths that end so.
+    """
+
+    protocol_version = "HTTP/1.1"
+    repositories: dict[str, Path] = {}  # noqa: RUF012 - set per test
+    fault, only, requests = None, "", []  # noqa: RUF012
+
+    def do_HEAD(self):
+        self.answer(with_body=False)
+
+    def do_GET(self):
+        self.answer(with_body=True)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.answer(with_body=True)
+
+    def answer(self, with_body):
+        path = unquote(urlsplit(self.path).path).strip("/")
+        self.requests.append((self.command, path))
+        if path.endswith(self.only) and self.fault and self.fault != "cut":
+            if self.fault == "slow":
+                time.sleep(SLOW_SECONDS)
+                self.close_connection = True
+            elif self.fault == "gated":
+                self.send(403, b"", {"X-Error-Code": "GatedRepo"})
+            else:
+                self.send(self.fault, b"", {"X-Error-Code": "RepoNotFound"} if self.fault == 404 else {})
+            return
+        is_api = path.startswith("api/")
+        kind, _, rest = path.removeprefix("api/").partition("/") if is_api else ("", "", path)
+        for name, folder in self.repositories.items():
+            if is_api and rest.startswith(name.removeprefix("datasets/")) and (kind == "datasets") == name.startswith("datasets/"):
+                return self.send_api(folder, name, rest[len(name.removeprefix("datasets/")) :].strip("/"))
+            if path.startswith(f"{name}/resolve/"):
+                file = folder / path.removeprefix(f"{name}/resolve/").partition("/")[2]
+                return self.send_file(file, path, with_body)
+        self.send(404, b"", {"X-Error-Code": "RepoNotFound"})
+        return None
+
+    def send_api(self, folder, name, rest):
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        if rest in ("", "revision/main", f"revision/{COMMIT}"):
+            siblings = [{"rfilename": str(path.relative_to(folder))} for path in files]
+            self.send_json({"id": name.removeprefix("datasets/"), "sha": COMMIT, "siblings": siblings, "tags": [], "private": False, "downloads": 0, "likes": 0})
+        elif rest.startswith("tree/"):
+            under = rest.partition("/")[2].partition("/")[2]
+            entries = [
+                {"type": "file", "path": str(path.relative_to(folder)), "size": path.stat().st_size, "oid": etag(path)}
+                for path in files
+                if str(path.relative_to(folder)).startswith(under)
+            ]
+            if under and not entries: return self.send(404, b"", {"X-Error-Code": "EntryNotFound"})
+            self.send_json(entries)
+        else:
+            self.send(404, b"", {"X-Error-Code": "EntryNotFound"})
+
+    def send_json(self, value):
+        self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def send_file(self, file, path, with_body):
+        if not file.is_file():
+            return self.send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
+        content = file.read_bytes()
+        start = 0
+        if self.headers.get("Range"):
+            start = int(self.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        headers = {"ETag": f'"{etag(file)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        body = content[start:]
+        if start: headers["Content-Range"] = f"bytes {start}-{len(content)-1}/{len(content)}"
+        self.send(206 if start else 200, body, headers, with_body, cut=self.fault == "cut" and path.endswith(self.only))
+
+    def send(self, status, body, headers, with_body=True, cut=False):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if with_body and self.command != "HEAD":
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+            self.wfile.flush()
+            if cut:
+                self.connection.shutdown(2)
+                self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
+def etag(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def loopback_hub(repositories):
+    """The handler class, whose fault can be set, and the address."""
+    handler = type("Hub", (LoopbackHub,), {"repositories": repositories, "requests": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield handler, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

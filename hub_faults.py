@@ -1,15 +1,26 @@
-"""Faults of the model and data hub, each in one line that says what to do."""
+"""Files from the model hub, and faults of the model and data hub, each in one line that says what to do."""
 from collections.abc import Iterator
+from pathlib import Path
 
 from huggingface_hub import errors as hub
+from huggingface_hub import snapshot_download
 from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.utils import logging as hub_logging
 
 hub_logging.set_verbosity_error()  # its retries would bury the one line that says what is wrong
 
-HUB_ERRORS = (OSError, ValueError, hub.HfHubHTTPError)  # what loading from the hub or a folder raises
+HUB_ERRORS = (OSError, ValueError, hub.HTTPError)  # what loading from the hub or a folder raises
 
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
+
+
+def fetched(model_name: str, files: list[str], revision: str | None = None) -> Path:
+    """Folder in the hub's cache, named by the commit, with those files of a model that match. Raises HUB_ERRORS.
+
+    All of them, or an error: left to itself, transformers goes on without a tokenizer's settings if the hub fails to
+    give just that file, and asks a service to convert weights that are not there.
+    """
+    return Path(snapshot_download(model_name, revision=revision, allow_patterns=files))
 
 
 def hub_fault(error: BaseException, page: str) -> str:
@@ -30,6 +41,8 @@ def hub_fault(error: BaseException, page: str) -> str:
         if HF_HUB_OFFLINE:
             return "it is not in the local cache, and the hub is switched off by HF_HUB_OFFLINE"
         return "the hub cannot be reached and it is not in the local cache; check the connection, or name a local copy"
+    if _first(chain, hub.HTTPError):
+        return "the connection to the hub broke off; try again, what was loaded whole is kept"
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 

@@ -42,36 +42,31 @@ class LoopbackHub(BaseHTTPRequestHandler):
                 self.close_connection = True
             elif self.fault == "gated":
                 self.send(403, b"", {"X-Error-Code": "GatedRepo"})
+            elif self.fault == 404 and self.only:
+                self.send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
             else:
                 self.send(self.fault, b"", {"X-Error-Code": "RepoNotFound"} if self.fault == 404 else {})
-            return
+            return None
         is_api = path.startswith("api/")
-        kind, _, rest = path.removeprefix("api/").partition("/") if is_api else ("", "", path)
         for name, folder in self.repositories.items():
-            if is_api and rest.startswith(name.removeprefix("datasets/")) and (kind == "datasets") == name.startswith("datasets/"):
-                return self.send_api(folder, name, rest[len(name.removeprefix("datasets/")) :].strip("/"))
+            api = f"api/{name}" if name.startswith("datasets/") else f"api/models/{name}"
+            if is_api and path.startswith(api):
+                return self.send_api(folder, name, path.removeprefix(api).strip("/"))
             if path.startswith(f"{name}/resolve/"):
                 file = folder / path.removeprefix(f"{name}/resolve/").partition("/")[2]
                 return self.send_file(file, path, with_body)
-        self.send(404, b"", {"X-Error-Code": "RepoNotFound"})
-        return None
+        return self.send(404, b"", {"X-Error-Code": "RepoNotFound"})
 
     def send_api(self, folder, name, rest):
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        if rest in ("", "revision/main", f"revision/{COMMIT}"):
-            siblings = [{"rfilename": str(path.relative_to(folder))} for path in files]
-            self.send_json({"id": name.removeprefix("datasets/"), "sha": COMMIT, "siblings": siblings, "tags": [], "private": False, "downloads": 0, "likes": 0})
-        elif rest.startswith("tree/"):
-            under = rest.partition("/")[2].partition("/")[2]
+        files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        if rest.startswith("tree/"):
             entries = [
-                {"type": "file", "path": str(path.relative_to(folder)), "size": path.stat().st_size, "oid": etag(path)}
-                for path in files
-                if str(path.relative_to(folder)).startswith(under)
+                {"type": "file", "path": name, "size": path.stat().st_size, "oid": etag(path)}
+                for name, path in files.items()
             ]
-            if under and not entries: return self.send(404, b"", {"X-Error-Code": "EntryNotFound"})
-            self.send_json(entries)
-        else:
-            self.send(404, b"", {"X-Error-Code": "EntryNotFound"})
+            return self.send_json(entries)
+        siblings = [{"rfilename": name} for name in files]
+        return self.send_json({"id": name.removeprefix("datasets/"), "sha": COMMIT, "siblings": siblings})
 
     def send_json(self, value):
         self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
@@ -80,13 +75,12 @@ class LoopbackHub(BaseHTTPRequestHandler):
         if not file.is_file():
             return self.send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
         content = file.read_bytes()
-        start = 0
-        if self.headers.get("Range"):
-            start = int(self.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
         headers = {"ETag": f'"{etag(file)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
-        body = content[start:]
-        if start: headers["Content-Range"] = f"bytes {start}-{len(content)-1}/{len(content)}"
-        self.send(206 if start else 200, body, headers, with_body, cut=self.fault == "cut" and path.endswith(self.only))
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        cut = self.fault == "cut" and path.endswith(self.only)
+        return self.send(206 if start else 200, content[start:], headers, with_body, cut)
 
     def send(self, status, body, headers, with_body=True, cut=False):
         self.send_response(status)

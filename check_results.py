@@ -79,32 +79,30 @@ class _CheckedRecords:
                     yield f"records.jsonl, line {number:,}: {problem}"
 
     def _line_problems(self, line: bytes) -> list[str]:
+        if not line.endswith(b"\n"):
+            return ["it has no end; the run's own command mends this"]
         try:
             record = strict_json(line)
         except ValueError as error:
             return [f"no strict JSON ({error})"]
-        if not line.endswith(b"\n"):
-            return ["it has no end; the run's own command mends this"]
         try:
-            cell = self.cells.get((record["total_budget"], record["answer_thinking_ratio"]))
-            if cell is None:
+            key = (record["question_id"], record["permutation"])
+            cell_key = (record["total_budget"], record["answer_thinking_ratio"])
+            self.seen[key + cell_key] += 1
+            if cell_key not in self.cells:
                 return ["its cell is not among the run's"]
-            problems = [problem for holds, problem in record_checks(record, cell) if not holds]
-            return problems + self._place_problems(record)
+            if self.seen[key + cell_key] > 1:
+                return [f"a second record of question {key[0]!r} in this permutation and cell"]
+            checks = record_checks(record, self.cells[cell_key])
+            return [problem for holds, problem in checks if not holds] or self._question_problems(record)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:  # fields or types amiss
             return [f"no record ({type(error).__name__}: {error})"]
 
-    def _place_problems(self, record: dict) -> list[str]:
-        """Whether the record is a second one of its kind, or shows another question than others with its id."""
-        problems = []
-        key = (record["question_id"], record["permutation"], record["total_budget"], record["answer_thinking_ratio"])
-        self.seen[key] += 1
-        if self.seen[key] > 1:
-            problems.append(f"a second record of question {record['question_id']!r} in this permutation and cell")
+    def _question_problems(self, record: dict) -> list[str]:
         question = original_question(record)
-        if self.questions.setdefault(question.question_id, question) != question:
-            problems.append(f"question {question.question_id!r} differs from that of an earlier line")
-        return problems
+        if self.questions.setdefault(question.question_id, question) == question:
+            return []
+        return [f"question {question.question_id!r} differs from that of an earlier line"]
 
     def missing(self, n_units: int, identity: dict) -> Iterator[str]:
         """What should be there and is not."""

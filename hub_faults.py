@@ -1,6 +1,7 @@
 """Files from the model hub, and faults of the model and data hub, each in one line that says what to do."""
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from huggingface_hub import errors as hub
 from huggingface_hub import snapshot_download
@@ -30,11 +31,12 @@ def hub_fault(error: BaseException, page: str) -> str:
         return f"access is gated; accept the terms at {page} and {_LOG_IN}"
     if _first(chain, hub.RepositoryNotFoundError):
         return f"the hub has no such repository; check the spelling, or if it is private {_LOG_IN}"
-    status = _status(chain)
+    answer = _answer(chain)
+    status = answer and answer.status_code
     if status in (401, 403):
         return f"the hub denied access ({status}); {_LOG_IN}"
     if status == 404:
-        return "the hub has no such file (404)"
+        return f"the hub has no file {unquote(urlsplit(str(answer.url)).path).rpartition('/')[2]!r} (404)"
     if status is not None:
         return f"the hub answered with an error ({status}); try again later"
     if _first(chain, hub.LocalEntryNotFoundError) or _first(chain, ConnectionError):
@@ -56,7 +58,7 @@ def _first(chain, kind):
     return next((error for error in chain if isinstance(error, kind)), None)
 
 
-def _status(chain) -> int | None:
-    """HTTP status of the innermost answer of the hub; None if there was none."""
+def _answer(chain):
+    """The innermost answer of the hub; None if there was none."""
     answers = [error.response for error in chain if getattr(error, "response", None) is not None]
-    return answers[-1].status_code if answers else None
+    return answers[-1] if answers else None

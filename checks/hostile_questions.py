@@ -27,18 +27,20 @@ from errors import UserError, one_line  # noqa: E402
 from evaluation_tool import summarise  # noqa: E402
 from model_interface import Reading, ReadoutResult  # noqa: E402
 from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted  # noqa: E402
-from results_folder import SCHEMA_VERSION, Journal, read_records, run_name, sha256_of, write_json  # noqa: E402
+from results_folder import SCHEMA_VERSION, Journal, read_records, run_name, write_json  # noqa: E402
 from two_stages import Unit, compute_records  # noqa: E402
 
 # --- Hostile files -------------------------------------------------------------------------------------------------
 
 NASTY = (
-    "", " ", "\0", "a\nb", "../../../etc/passwd", "/", "..", "C:\\con", "a/b", "\u202egnp.exe", "\u200b", "\ufeff", "\x1b[2J",
-    "\ud800", "\udfff\ud800", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</script><script>alert(1)//",
-    "\"' onmouseover=alert(1) x='", "javascript:alert(1)", "<!--", "]]>", "&lt;b&gt;", "{{7*7}}", "{% raw %}", "${7*7}",
+    "", " ", "\0", "a\nb", "../../../etc/passwd", "/", "..", "C:\\con", "a/b", "\u202egnp.exe", "\u200b", "\ufeff",
+    "\x1b[2J", "\ud800", "\udfff\ud800", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>",
+    "</script><script>alert(1)//", "\"' onmouseover=alert(1) x='", "javascript:alert(1)", "<!--", "]]>",
+    "&lt;b&gt;", "{{7*7}}", "{% raw %}", "${7*7}",
     "<|im_end|>", "<think>", "</think>", "<|endoftext|>", "Answer: A", "A", "B)", "A) x", "option 1", "Option ٣",
     "option 1: x", "All of the above", "Both A and B", "NaN", "1e999", "-1", "1.0", "٣", "[" * 300, "__import__('os')",
-    "'\\d'", "[1 is 1]", "{'a': [1]}", "=cmd|' /C calc'!A0", "\u2028", "\x85", "e\u0301" * 20, "𝕏" * 9, "x" * 5000,
+    "'\\d'", "[1 is 1]", "{'a': [1]}", "=cmd|' /C calc'!A0", "\u2028", "\x85", "e\u0301" * 20, "\U0001d54f" * 9,
+    "x" * 5000,
 )  # fmt: skip
 any_text = st.one_of(st.sampled_from(NASTY), st.text(max_size=30), st.text(st.characters(codec=None), max_size=5))
 leaves = st.one_of(
@@ -99,8 +101,9 @@ def _as_csv(values) -> bytes:
     writer = csv.DictWriter(text, header, quoting=csv.QUOTE_MINIMAL)
     writer.writeheader()
     for value in dictionaries:
-        cells = {str(name): json.dumps(cell) if isinstance(cell, (list, dict)) else cell for name, cell in value.items()}
-        writer.writerow(cells)
+        writer.writerow(
+            {str(name): json.dumps(cell) if isinstance(cell, (list, dict)) else cell for name, cell in value.items()}
+        )
     return text.getvalue().encode("utf-8", errors="surrogatepass")
 
 
@@ -169,12 +172,12 @@ def extreme_files() -> list[tuple[str, str, bytes]]:
         ("90,000 nested lists in a cell", ".csv", b'question,choices,answer\nQ?,"' + b"[" * 90_000 + b'",0\n'),
         ("90,000 minus signs in a cell", ".csv", b'question,choices,answer\nQ?,"' + b"-" * 90_000 + b'1",0\n'),
         ("a Python literal that warns", ".csv", b"question,choices,answer\nQ?,\"['\\d', 'y']\",0\n"),
-        ("a number of 5,000 digits", ".jsonl", b'{"question": "Q?", "choices": ["x", "y"], "answer": ' + b"1" * 5000 + b"}"),
+        ("a number of 5,000 digits", ".jsonl", _as_json(usable).replace(b": 0", b": " + b"1" * 5000)),
         ("doubled columns", ".parquet", _doubled_columns()),
         ("two spellings of option 1", ".json", _as_json(
             [usable, {"question": "Q?", "answer": "option 1", "option 1": "x", "option 01": "z", "option 2": "y"}])),
         ("other digits", ".json", _as_json(
-            [usable, {"question": "Q?", "answer": "option 1", "option 1": "x", "option ١": "z", "option 2": "y"}])),
+            [usable, {"question": "Q?", "answer": "option 1", "option 1": "x", "option \u0661": "z"}])),
     ]  # fmt: skip
 
 
@@ -262,8 +265,9 @@ def hostile_questions(draw) -> list[Question]:
     found = []
     for question_id in draw(st.lists(_kept_text, min_size=1, max_size=4, unique=True)):
         options = draw(st.lists(_kept_text, min_size=2, max_size=5, unique=True))
+        correct_option = draw(st.integers(0, len(options) - 1))
         category = draw(st.none() | _kept_text)
-        found.append(Question(question_id, draw(_kept_text), tuple(options), draw(st.integers(0, len(options) - 1)), category))
+        found.append(Question(question_id, draw(_kept_text), tuple(options), correct_option, category))
     return found
 
 
@@ -334,7 +338,8 @@ def harmless_twin(questions: list[Question], thought: str) -> tuple[list[Questio
     texts = {thought}
     for one in questions:
         texts |= {one.question_id, one.question, *one.options, *([one.category] if one.category else [])}
-    word = {text: "w" + "".join(chr(97 + int(digit)) for digit in f"{rank:04}") for rank, text in enumerate(sorted(texts))}
+    letters = str.maketrans("0123456789", "abcdefghij")
+    word = {text: "w" + f"{rank:04}".translate(letters) for rank, text in enumerate(sorted(texts))}
     twins = [
         Question(word[one.question_id], word[one.question], tuple(word[option] for option in one.options),
                  one.correct_option, one.category and word[one.category])
@@ -371,9 +376,3 @@ def check_page(html: str, of_twin: str) -> None:
     (kinds, active), (twin_kinds, twin_active) = structure(html), structure(of_twin)
     assert kinds <= twin_kinds, f"markup from a text: {sorted(kinds - twin_kinds)}"
     assert active <= twin_active, f"a text that could run: {sorted(active - twin_active)}"
-
-
-def sha_of_tree(folder: Path) -> str:
-    """One hash of all paths and contents below a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return sha256_of([[str(path.relative_to(folder)), path.read_bytes().hex()] for path in files])

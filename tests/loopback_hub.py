@@ -20,8 +20,8 @@ class LoopbackHub(BaseHTTPRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
-    repositories: dict[str, Path] = {}  # noqa: RUF012 - set per test
-    fault, only, requests = None, "", []  # noqa: RUF012
+    repositories: dict[str, Path]
+    fault, only = None, ""
 
     def do_HEAD(self):
         self.answer(with_body=False)
@@ -35,7 +35,6 @@ class LoopbackHub(BaseHTTPRequestHandler):
 
     def answer(self, with_body):
         path = unquote(urlsplit(self.path).path).strip("/")
-        self.requests.append((self.command, path))
         if path.endswith(self.only) and self.fault and self.fault != "cut":
             if self.fault == "slow":
                 time.sleep(SLOW_SECONDS)
@@ -106,7 +105,7 @@ def etag(path):
 @contextmanager
 def loopback_hub(repositories):
     """The handler class, whose fault can be set, and the address."""
-    handler = type("Hub", (LoopbackHub,), {"repositories": repositories, "requests": []})
+    handler = type("Hub", (LoopbackHub,), {"repositories": repositories})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         server.block_on_close = False

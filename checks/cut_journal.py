@@ -1,6 +1,6 @@
 """Cuts a journal at every byte of its last two lines, resumes each time, and compares the records.
 
-    python checks/cut_journal.py                   # about 10 minutes: some 3,000 resumed runs in one process
+    python checks/cut_journal.py                   # about 10 minutes: some 2,500 resumed runs in one process
     python checks/cut_journal.py --every 50        # every fiftieth byte
 
 Prints the number of cuts and of those after which a record differed, was lost or doubled; exit status 1 if any did.
@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from budgets import make_cells  # noqa: E402
 from checks.kill_and_resume import differences  # noqa: E402
+from question_sets import Question  # noqa: E402
 from results_folder import read_records  # noqa: E402
 from run_experiment import make_units, think_through  # noqa: E402
 
@@ -51,14 +52,13 @@ def main(argv: list[str]) -> int:
     given = parser.parse_args(argv)
     from hugging_face_model import HuggingFaceModel
     from prompt_encoder import PromptEncoder
-    from question_sets import load_questions
 
     model = HuggingFaceModel(PromptEncoder.load(str(ROOT / "demo" / "model")), 0.6, 0.95, 20)
-    questions = load_questions(str(ROOT / "demo" / "questions.jsonl"), None, "test").questions
-    units = make_units(questions[:4], 1, SEED)
+    questions = [Question(f"q{number}", f"Which {number}?", ("x", "y"), number % 2, None) for number in range(4)]
+    units = make_units(questions, 1, SEED)
     with tempfile.TemporaryDirectory() as folder:
         # Two cells, so that a unit has the last two lines, and cuts leave none, one and a half of them.
-        n_cuts, n_differing = cut_and_resume(model, units, make_cells([6], [0, 0.5]), Path(folder), given.every)
+        n_cuts, n_differing = cut_and_resume(model, units, make_cells([4], [0, 0.5]), Path(folder), given.every)
     print(f"{n_cuts:,} cuts, {n_differing:,} with other records")
     return 1 if n_differing else 0
 

@@ -44,7 +44,7 @@ def hub_fault(error: BaseException, page: str) -> str:
             return "it is not in the local cache, and the hub is switched off by HF_HUB_OFFLINE"
         return "the hub cannot be reached and it is not in the local cache; check the connection, or name a local copy"
     if _first(chain, hub.HTTPError):
-        return "the connection to the hub broke off; try again, what was loaded whole is kept"
+        return "the connection to the hub broke off or timed out; try again, what was loaded whole is kept"
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 

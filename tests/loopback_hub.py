@@ -2,7 +2,6 @@
 import hashlib
 import json
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,7 +36,7 @@ class LoopbackHub(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path).strip("/")
         if path.endswith(self.only) and self.fault and self.fault != "cut":
             if self.fault == "slow":
-                time.sleep(SLOW_SECONDS)
+                threading.Event().wait(SLOW_SECONDS)  # not `time.sleep`: tests make the client wait for nothing
                 self.close_connection = True
             elif self.fault == "gated":
                 self.send(403, b"", {"X-Error-Code": "GatedRepo"})

@@ -328,6 +328,24 @@ def test_a_signal_ends_the_run_after_its_batch_and_the_run_goes_on(arguments, si
     assert len(records_by_key(run_folder(arguments))) == 12
 
 
+def test_a_second_ctrl_c_ends_at_once(arguments):
+    arguments = with_flag(with_flag(arguments, "--batch-size", "12"), "--total-budget", "3000")
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    while process.poll() is None and not list(Path(arguments[5]).glob("*/records.jsonl")):
+        time.sleep(0.01)
+    time.sleep(0.5)  # into the batch, which takes a minute
+    process.send_signal(signal.SIGINT)
+    while "SIGINT" not in (line := process.stderr.readline()):
+        assert line, "it ended without a word"
+    assert line == "SIGINT: ending after the batch in progress; Ctrl-C ends at once\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert (run_folder(arguments) / "records.jsonl").read_bytes() == b""
+
+
 def test_check_is_a_flag_of_its_own(arguments, capsys):
     assert run_experiment.main(arguments) == 0
     assert run_experiment.main(["--check", arguments[5]]) == 0

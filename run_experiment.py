@@ -327,7 +327,7 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         return ended(2, str(error))
     except KeyboardInterrupt as stop:
-        return ended(128 + getattr(stop, "signum", 2), f"{stop or 'stopped'}; the same command goes on where it was")
+        return ended(128 + getattr(stop, "signum", 2), stop_signals.how_to_go_on(stop))
     except OSError as error:
         if error.errno not in DISK_FAULTS:
             raise

@@ -4,6 +4,7 @@ The state is the process's own, as its signal handlers are.
 """
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,9 +21,26 @@ class Stopped(KeyboardInterrupt):
 
 
 def listen() -> None:
-    """From now on Ctrl-C and SIGTERM raise Stopped, at once or at the end of a `held` block."""
+    """From now on Ctrl-C and SIGTERM raise Stopped, at once or at the end of a `held` block.
+
+    Where nobody catches it, as while modules are imported, the process ends in the same way as where `main` does.
+    """
+    sys.excepthook = _on_uncaught
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _on_signal)
+
+
+def how_to_go_on(stopped: KeyboardInterrupt) -> str:
+    """What to tell the user."""
+    return f"{stopped or 'stopped'}; the same command goes on where it was"
+
+
+def _on_uncaught(kind, value, traceback):
+    if not isinstance(value, Stopped):
+        sys.__excepthook__(kind, value, traceback)
+        return
+    os.write(2, f"{os.path.basename(sys.argv[0])}: {how_to_go_on(value)}\n".encode())
+    os._exit(128 + value.signum)
 
 
 @contextmanager

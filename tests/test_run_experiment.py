@@ -328,6 +328,24 @@ def test_a_signal_ends_the_run_after_its_batch_and_the_run_goes_on(arguments, si
     assert len(records_by_key(run_folder(arguments))) == 12
 
 
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_modules_are_imported_is_one_line_too(signum, status):
+    """The signal comes from the process itself, at an import after the handlers are there."""
+    script = (
+        "import os, runpy, sys; sys.argv = sys.argv[1:]\n"
+        "class Signalling:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == 'demo.ideal': os.kill(os.getpid(), {int(signum)})\n"
+        "sys.meta_path.insert(0, Signalling())\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(SCRIPT)], capture_output=True, text=True, timeout=120, cwd=SCRIPT.parent
+    )
+    assert done.returncode == status
+    assert done.stderr == f"run_experiment.py: stopped by {signum.name}; the same command goes on where it was\n"
+
+
 def test_a_second_ctrl_c_ends_at_once(arguments):
     arguments = with_flag(with_flag(arguments, "--batch-size", "12"), "--total-budget", "3000")
     process = subprocess.Popen(

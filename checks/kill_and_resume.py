@@ -166,12 +166,16 @@ def _same(record, other, name):
 
 
 def faults_of(seen: dict, signum: signal.Signals) -> list[str]:
-    """What a killed run did that it should not."""
-    allowed = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[signum]
+    """What a killed run did that it should not.
+
+    0: it was done before the signal came. -signum, 128 + signum to a shell: SIGKILL, or the interpreter itself was
+    shutting down.
+    """
+    allowed = (0, -signum) if signum == signal.SIGKILL else (0, -signum, 128 + signum)
     return [
         f"exit status {kill['exit_status']}, {kill['units_lost']} units lost"
         for kill in seen["kills"]
-        if kill["exit_status"] not in (allowed, 0) or kill["units_lost"] > kill["batch_size"]
+        if kill["exit_status"] not in allowed or kill["units_lost"] > kill["batch_size"]
     ]
 
 

@@ -10,9 +10,10 @@ from scipy.stats import chisquare
 from transformers import AutoModelForCausalLM, Qwen3Config
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from capped_decoding import choose_tokens, uniforms
 from errors import UserError
 from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_readout
-from hugging_face_model import HuggingFaceModel, choose_tokens, uniforms
+from hugging_face_model import HuggingFaceModel
 from model_interface import ThoughtRequest
 from prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING, PromptEncoder
 
@@ -221,7 +222,7 @@ def test_sampling_draws_from_the_distribution_that_transformers_defines(temperat
         wanted = TopPLogitsWarper(top_p)(None, wanted)
     probability = wanted[0].double().softmax(-1).numpy()
     draws = torch.from_numpy(np.random.default_rng(0).random(20_000))
-    chosen = choose_tokens(scores.expand(len(draws), -1), draws, temperature, top_p, top_k).numpy()
+    chosen = choose_tokens(scores.expand(len(draws), -1), draws, temperature, top_p, top_k)[0].numpy()
     counts = np.bincount(chosen, minlength=60)
     possible = probability > 0
     assert counts[~possible].sum() == 0
@@ -234,12 +235,12 @@ def test_sampling_draws_from_the_distribution_that_transformers_defines(temperat
 def test_the_ends_of_the_uniform_choose_possible_tokens():
     scores = torch.tensor([[-torch.inf, 1.0, -torch.inf, 2.0, -torch.inf]])
     for uniform, token in ((0.0, 1), (1 - 2**-53, 3)):
-        assert choose_tokens(scores, torch.tensor([uniform], dtype=torch.float64), 1.0, 1.0, 0).item() == token
+        assert choose_tokens(scores, torch.tensor([uniform], dtype=torch.float64), 1.0, 1.0, 0)[0].item() == token
 
 
 def test_temperature_zero_is_greedy():
     scores = torch.tensor([[0.0, 3.0, 1.0]])
-    assert choose_tokens(scores, torch.tensor([0.99], dtype=torch.float64), 0, 0.95, 20).item() == 1
+    assert choose_tokens(scores, torch.tensor([0.99], dtype=torch.float64), 0, 0.95, 20)[0].item() == 1
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ padding on the left, rows may be swapped, and what a shorter cap may see are the
 """
 import hashlib
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -204,13 +206,24 @@ class CappedDecoder:
         self._slots: _Slots | None = None
         self._graphs: dict = {}
         self._step = torch.compile(self._eager_step, dynamic=False) if how == "compiled" else self._eager_step
-        self.passes = {"prefill": 0, "decode": 0, "read-out": 0}  # forward passes so far
-        self.fed_tokens = dict(self.passes)  # the same in tokens, padding included
-        self.sampled_tokens = 0  # so far, closing tags included
+        # Counted since the start, for the benchmark: forward passes, tokens fed (padding included), seconds; tokens
+        # sampled (closing tags included); tokens of cache that the decode steps could not do without reading.
+        self.passes = {"prefill": 0, "decode": 0, "read-out": 0}
+        self.fed_tokens, self.seconds = dict(self.passes), dict.fromkeys(self.passes, 0.0)
+        self.sampled_tokens = self.cached_tokens_read = 0
 
     def release(self):
         """Frees the cache; the next batch makes a new one."""
         self._slots, self._graphs = None, {}
+
+    @contextmanager
+    def timed(self, what: str):
+        """Adds the seconds of the block to `seconds`; waits for the device at its end."""
+        started = time.perf_counter()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.seconds[what] += time.perf_counter() - started
 
     def think(self, thoughts: list[Thought]) -> list[int]:
         """Samples every thought up to its cap, in place; returns the slot of each, valid until the next call."""
@@ -218,10 +231,12 @@ class CappedDecoder:
         in_slot = [thoughts[i] for i in rows]
         self._make_room(len(rows), max(len(thought.prompt_ids) + thought.cap for thought in thoughts))
         live = sum(thought.cap > 0 for thought in thoughts)
-        hidden = self._prefill(in_slot)
+        with self.timed("prefill"):
+            hidden = self._prefill(in_slot)
         if live:
-            self._start(in_slot[:live], hidden[:live])
-            rows[:live] = self._decode(in_slot[:live], rows[:live])
+            with self.timed("decode"):
+                self._start(in_slot[:live], hidden[:live])
+                rows[:live] = self._decode(in_slot[:live], rows[:live])
         slot_of = {row: slot for slot, row in enumerate(rows)}
         self._collect([thoughts[row] for row in rows], live)
         return [slot_of[index] for index in range(len(thoughts))]
@@ -391,6 +406,7 @@ class CappedDecoder:
         sampled, usable = slots.sampled[:live].cpu().numpy(), slots.usable[:live].cpu().numpy()
         for thought, ids, fine, last in zip(in_slot[:live], sampled, usable, slots.step[:live].tolist(), strict=True):
             self.sampled_tokens += last + 1
+            self.cached_tokens_read += last * len(thought.prompt_ids) + last * (last + 1) // 2
             thought.sampled_ids = ids[: last + 1].tolist()
             if not fine[last]:
                 thought.broken_at = last + 1

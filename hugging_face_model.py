@@ -145,7 +145,8 @@ class HuggingFaceModel:
             for cap, place in zip(row.request.caps, of_row, strict=True)
             if not row.is_broken_at(cap)
         }
-        results = dict(zip(readable, self._log_probabilities(list(readable.values())), strict=True))
+        with self.decoder.timed("read-out"):
+            results = dict(zip(readable, self._log_probabilities(list(readable.values())), strict=True))
         return [
             [
                 self._reading(row, cap, place, None if row.is_broken_at(cap) else results[place.key])
@@ -159,7 +160,8 @@ class HuggingFaceModel:
         closed = self.encoder.encode_prompt(request.user_text, False) if 0 in request.caps else None
         row_ids = (opened or closed).ids
         same = takewhile(lambda pair: pair[0] == pair[1], zip(row_ids, closed.ids if closed else (), strict=False))
-        return _Row(request, opened, closed, sum(1 for _ in same), Thought(row_ids, max(request.caps), request.random_key))
+        thought = Thought(row_ids, max(request.caps), request.random_key)
+        return _Row(request, opened, closed, sum(1 for _ in same), thought)
 
     def _place(self, slot, row, cap) -> _Place:
         if cap == 0:
@@ -193,7 +195,8 @@ class HuggingFaceModel:
         weights = sum(parameter.numel() * parameter.element_size() for parameter in self.model.parameters())
         return weights + rows * self._bytes_per_row(tokens_per_row) + self._bytes_of_a_pass(tokens_per_row)
 
-    def _cache_bytes_per_token(self) -> int:
+    def cache_bytes_per_token(self) -> int:
+        """Bytes of keys and values per token of a row."""
         config = self.model.config.get_text_config(decoder=True)
         heads = config.num_key_value_heads or config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -202,7 +205,7 @@ class HuggingFaceModel:
     def _bytes_per_row(self, tokens_per_row):
         """A row's cache, and the scores of the vocabulary in the model's format and twice in float32."""
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
-        return self._cache_bytes_per_token() * (tokens_per_row + 64) + (self.model.dtype.itemsize + 8) * vocabulary
+        return self.cache_bytes_per_token() * (tokens_per_row + 64) + (self.model.dtype.itemsize + 8) * vocabulary
 
     def _bytes_of_a_pass(self, tokens_per_row):
         """The larger of a chunk of prompts and a chunk of read-outs while they pass through the model.
@@ -212,8 +215,8 @@ class HuggingFaceModel:
         """
         config = self.model.config.get_text_config(decoder=True)
         width = max(config.intermediate_size, config.hidden_size) * self.model.dtype.itemsize
-        prompts = PREFILL_TOKENS * (self._cache_bytes_per_token() + 4 * width)
-        layer = self._cache_bytes_per_token() // config.num_hidden_layers
+        prompts = PREFILL_TOKENS * (self.cache_bytes_per_token() + 4 * width)
+        layer = self.cache_bytes_per_token() // config.num_hidden_layers
         groups = config.num_attention_heads // (config.num_key_value_heads or config.num_attention_heads)
         forks = FORK_TOKENS // 16  # a natural closing with its read-outs has at least so many tokens
         columns = forks * tokens_per_row * layer * (1 + 2 * groups)

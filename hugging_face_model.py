@@ -21,7 +21,7 @@ from readout_tree import TokenTree, grow_tree, readout_result
 disable_progress_bar()  # of loading shards: the program has a line and a bar of its own
 
 _VOCABULARY_CHUNK = 16_384  # rows of the output layer projected in float32 at a time
-_CPU_ROWS = 32  # measured on 2 cores: 16 and 64 were slower with a vocabulary of 152,000
+_CPU_ROWS = 64  # measured: fewer are slower for tiny models and with a vocabulary of 152,000 (benchmarks/README.md)
 _MOST_ROWS = 512  # more would only make each batch, and so what a crash can lose, longer
 
 
@@ -125,13 +125,15 @@ class HuggingFaceModel:
     def read_thoughts(self, requests: list[ThoughtRequest]) -> list[list[Reading]]:
         """Readings per request, as `model_interface.ReasoningModel` promises; all requests are one batch.
 
-        torch.OutOfMemoryError passes through; the memory of the batch is free then, for a smaller one.
+        An error such as torch.OutOfMemoryError passes through; the memory of the batch is free then, for a smaller one.
         """
+        readings = None
         try:
-            return self._read_thoughts([self._row(request) for request in requests])
-        except torch.OutOfMemoryError:
-            self.decoder.release()
-            raise
+            readings = self._read_thoughts([self._row(request) for request in requests])
+        finally:
+            if readings is None:
+                self.decoder.release()
+        return readings
 
     def _read_thoughts(self, rows):
         slots = self.decoder.think([row.thought for row in rows])

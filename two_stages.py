@@ -15,7 +15,7 @@ from model_interface import Reading, ReasoningModel, ThoughtRequest
 from results_folder import canonical_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # slots: there are several per question, all in memory
 class Unit:
     """A question with its options in one order.
 

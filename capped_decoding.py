@@ -187,6 +187,10 @@ class _Slots:
             tensor[to.to(tensor.device)] = tensor[source.to(tensor.device)]
 
 
+def _looks_seldom(device) -> bool:
+    return device.type == "cuda"
+
+
 # --- decoding ----------------------------------------------------------------------------------------------------
 
 
@@ -301,7 +305,7 @@ class CappedDecoder:
                 live = self._live_first(done, rows, thoughts)
                 longest = max(len(thought.prompt_ids) for thought in alive)
                 # No thought reaches its cap before, and on a GPU looking means waiting.
-                sure = min(thought.cap for thought in alive) - step if self.device.type == "cuda" else 1
+                sure = min(thought.cap for thought in alive) - step if _looks_seldom(self.device) else 1
                 next_check = step + max(1, min(sure, _STEPS_UNSEEN))
             self._slots.attended = self._columns_of(longest + step)
             self._run_step(self._rows_of(live), self._slots.attended)

@@ -16,7 +16,8 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 PREFILL_TOKENS = 8192  # fed in one pass: enough to keep a GPU busy, little memory beside the cache
-FORK_TOKENS = 4096  # fed in one pass of read-outs, whose cache is copied layer by layer
+FORK_TOKENS = 4096  # fed in one pass of read-outs
+FORKS = 128  # in one pass of read-outs: the cache of each is copied, layer by layer
 _COLUMNS_STEP = 64  # a decode step attends to a multiple of it: few shapes, and aligned rows of the mask
 _STEPS_UNSEEN = 8  # of decoding on a GPU before the host asks which thoughts have ended
 _VOCABULARY_BLOCK = 128  # tokens whose maximum is taken before top-k
@@ -424,7 +425,7 @@ class CappedDecoder:
         """Chunks of forks of like size: their numbers, and (forks, nodes, size) hidden states padded on the right."""
         order = sorted(range(len(forks)), key=lambda i: (len(forks[i].tokens), forks[i].columns))
         while order:
-            count = max(1, FORK_TOKENS // len(forks[order[-1]].tokens))
+            count = max(1, min(FORKS, FORK_TOKENS // len(forks[order[-1]].tokens)))
             some, order = order[-count:], order[:-count]
             yield some, self._feed_forks([forks[index] for index in some])
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.utils.logging import disable_progress_bar
 
-from capped_decoding import FORK_TOKENS, PREFILL_TOKENS, CappedDecoder, Fork, Thought
+from capped_decoding import FORK_TOKENS, FORKS, PREFILL_TOKENS, CappedDecoder, Fork, Thought
 from errors import UserError
 from hub_faults import HUB_ERRORS, hub_fault
 from model_interface import Reading, Readout, ThoughtRequest
@@ -22,6 +22,7 @@ disable_progress_bar()  # of loading shards: the program has a line and a bar of
 
 _VOCABULARY_CHUNK = 16_384  # rows of the output layer projected in float32 at a time
 _CPU_ROWS = 64  # measured: fewer are slower for tiny models and with a vocabulary of 152,000 (benchmarks/README.md)
+_TINY_MODEL = 5_000_000  # parameters; below, threads that wait for each other cost more than they compute
 _MOST_ROWS = 512  # more would only make each batch, and so what a crash can lose, longer
 
 
@@ -100,10 +101,12 @@ class HuggingFaceModel:
         self.model = _load_weights(encoder)
         self.model.generation_config = GenerationConfig()  # a published repetition penalty would change the sampling
         self.device = self.model.get_input_embeddings().weight.device
+        if self.device.type == "cpu" and self.model.num_parameters() < _TINY_MODEL:
+            torch.set_num_threads(1)
         size = self.model.get_output_embeddings().weight.shape[0]
         tokenless = set(range(size)) - set(encoder.tokenizer.get_vocab().values())
         forbidden = (tokenless | encoder.control_tokens.keys()) - {encoder.think_close_id}
-        one_gpu = {parameter.device for parameter in self.model.parameters()} == {self.device} != {torch.device("cpu")}
+        one_gpu = self.device.type == "cuda" and len({parameter.device for parameter in self.model.parameters()}) == 1
         self.decoder = CappedDecoder(
             self.model,
             close_id=encoder.think_close_id,
@@ -220,10 +223,9 @@ class HuggingFaceModel:
         prompts = PREFILL_TOKENS * (self.cache_bytes_per_token() + 4 * width)
         layer = self.cache_bytes_per_token() // config.num_hidden_layers
         groups = config.num_attention_heads // (config.num_key_value_heads or config.num_attention_heads)
-        forks = FORK_TOKENS // 16  # a natural closing with its read-outs has at least so many tokens
-        columns = forks * tokens_per_row * layer * (1 + 2 * groups)
+        columns = FORKS * tokens_per_row * layer * (1 + 2 * groups)
         readouts = FORK_TOKENS * (4 * width + 6 * tokens_per_row) + columns
-        projection = 4 * _VOCABULARY_CHUNK * (config.hidden_size + 3 * FORK_TOKENS // 2)
+        projection = 4 * _VOCABULARY_CHUNK * (config.hidden_size + 3 * FORK_TOKENS // 2)  # read at half the nodes
         return max(prompts, readouts) + projection
 
     def _project(self, hidden, places):

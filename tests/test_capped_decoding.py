@@ -36,7 +36,8 @@ def test_top_k_by_blocks_chooses_what_top_k_over_the_vocabulary_chooses(size):
         kept = probability.cumsum(-1) - probability < 0.9
         by_id = sorted(zip(ids[kept].tolist(), probability[kept].tolist(), strict=True))
         cumulative = np.cumsum([weight for _, weight in by_id])
-        assert chosen[row] == by_id[int(np.searchsorted(cumulative, draws[row] * cumulative[-1], side="right"))][0]
+        wanted = by_id[int(np.searchsorted(cumulative, draws[row].item() * cumulative[-1], side="right"))]
+        assert chosen[row] == wanted[0]
 
 
 @pytest.mark.parametrize("size", [128 * 90, 300])

@@ -2,229 +2,121 @@
 
 Keeps the promises of `model_interface.ReasoningModel` with transformers.
 """
-import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import takewhile
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from transformers import (
-    AutoModelForCausalLM,
-    DynamicCache,
-    GenerationConfig,
-    LogitsProcessor,
-    LogitsProcessorList,
-    StoppingCriteria,
-    StoppingCriteriaList,
-)
+from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.utils.logging import disable_progress_bar
 
+from capped_decoding import FORK_TOKENS, FORKS, PREFILL_TOKENS, CappedDecoder, Fork, Thought
 from errors import UserError
 from hub_faults import HUB_ERRORS, hub_fault
-from model_interface import Reading, Readout, ReadoutResult, ThoughtRequest
+from model_interface import Reading, Readout, ThoughtRequest
 from prompt_encoder import Prompt, PromptEncoder, hub_page
+from readout_tree import TokenTree, grow_tree, readout_result
 
 disable_progress_bar()  # of loading shards: the program has a line and a bar of its own
 
 _VOCABULARY_CHUNK = 16_384  # rows of the output layer projected in float32 at a time
-_CPU_ROWS = 32  # measured on 2 cores: 16 and 64 were slower with a vocabulary of 152,000
+_CPU_ROWS = 64  # measured: fewer are slower for tiny models and with a vocabulary of 152,000 (benchmarks/README.md)
+_TINY_MODEL = 5_000_000  # parameters; below, threads that wait for each other cost more than they compute
 _MOST_ROWS = 512  # more would only make each batch, and so what a crash can lose, longer
 
 
-# --- read-outs as trees of tokens --------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
-class _TokenTree:
-    """Forced tokens behind a thought, fed in one pass: the closing, then every read-out forked from its last token.
-
-    tokens, parents: (nodes,) ints; a parent is an earlier node, -1 for the first.
-    spellings: per read-out, per choice, per spelling the steps (node, token): the probability of the spelling is the
-        product over its steps of the probability of the token after the node.
-    """
-
-    tokens: tuple[int, ...]
-    parents: tuple[int, ...]
-    spellings: dict[str, list[list[list[tuple[int, int]]]]]
-
-    @cached_property
-    def depths(self) -> np.ndarray:
-        """(nodes,) number of ancestors of each node."""
-        return self.visible.sum(axis=1) - 1
-
-    @cached_property
-    def steps(self) -> list[tuple[int, int]]:
-        """Every (node, token) whose probability a spelling needs, each once."""
-        spellings = [spelling for choices in self.spellings.values() for choice in choices for spelling in choice]
-        return sorted({step for spelling in spellings for step in spelling})
-
-    @cached_property
-    def visible(self) -> np.ndarray:
-        """(nodes, nodes) bools: row i is True at node i and its ancestors."""
-        seen = np.eye(len(self.tokens), dtype=bool)
-        for node, parent in enumerate(self.parents):
-            if parent >= 0:
-                seen[node] |= seen[parent]
-        return seen
-
-
-def _grow_tree(closing: list[int], readouts: dict[str, tuple[list[int], list[list[list[int]]]]]) -> _TokenTree:
-    """Tree of the closing and, per read-out, its prefix tokens and the tokens of its choices' spellings.
-
-    Without a closing (a prompt whose block is closed already) the read-outs hang on the last token of the prompt, so
-    each prefix must have at least one token.
-    """
-    tokens, parents, spellings = [], [], {}
-    children = {}
-
-    def node_after(parent, token):
-        if (parent, token) not in children:
-            children[parent, token] = len(tokens)
-            tokens.append(token)
-            parents.append(parent)
-        return children[parent, token]
-
-    closed = -1
-    for token in closing:
-        closed = node_after(closed, token)
-    for name, (prefix, choices) in readouts.items():
-        start = closed
-        for token in prefix:
-            start = node_after(start, token)
-        spellings[name] = []
-        for choice in choices:
-            spellings[name].append([])
-            for spelling in choice:
-                node, steps = start, []
-                for token in spelling:
-                    steps.append((node, token))
-                    if len(steps) < len(spelling):
-                        node = node_after(node, token)
-                spellings[name][-1].append(steps)
-    return _TokenTree(tuple(tokens), tuple(parents), spellings)
-
-
-def _readout_result(choices, log_probability) -> ReadoutResult | None:
-    """choices: per choice, per spelling its steps; log_probability: of each step. None if any is not finite."""
-    joint = np.array(
-        [sum(np.exp(sum(log_probability[step] for step in steps)) for steps in spellings) for spellings in choices]
-    )
-    mass = joint.sum()
-    if not np.isfinite(mass) or mass <= 0:
-        return None
-    return ReadoutResult((joint / mass).tolist(), min(1.0, float(mass)))
-
-
-# --- sampling ----------------------------------------------------------------------------------------------------
-
-
-def uniforms(random_key: str, count: int) -> np.ndarray:
-    """(count,) float64 in [0, 1): Philox keyed by the SHA-256 of the key, so a shorter draw begins a longer one."""
-    key = int.from_bytes(hashlib.sha256(random_key.encode()).digest()[:16], "big")
-    return np.random.Generator(np.random.Philox(key=key)).random(count)
-
-
-def choose_tokens(scores, uniform, temperature: float, top_p: float, top_k: int):
-    """Token per row: inverse CDF in token-id order after temperature, top-k and top-p, in this order.
-
-    scores: (rows, vocabulary) floats, -inf where not allowed; uniform: (rows,) float64 in [0, 1).
-    temperature 0: the likeliest token. top_k 0: no top-k; of equal scores at the k-th place some are kept, where
-    transformers keeps all. top_p: the smallest set of likeliest tokens that holds it.
-    """
-    if temperature == 0:
-        return scores.argmax(dim=-1)
-    likeliest, ids = scores.topk(min(top_k, scores.shape[-1]) or scores.shape[-1], dim=-1)
-    probability = (likeliest.double() / temperature).softmax(dim=-1)
-    reached_before = probability.cumsum(dim=-1) - probability
-    probability = torch.where(reached_before < top_p, probability, 0.0)
-    ids, by_id = ids.sort(dim=-1)
-    cumulative = probability.gather(-1, by_id).cumsum(dim=-1)
-    # Below the total by a hair, so that rounding can never choose a token behind the last possible one.
-    target = torch.minimum(uniform.to(cumulative) * cumulative[:, -1], cumulative[:, -1] * (1 - 1e-15))
-    chosen = (cumulative <= target[:, None]).sum(dim=-1, keepdim=True).clamp_max(ids.shape[-1] - 1)
-    return ids.gather(-1, chosen).squeeze(-1)
-
-
-class _RowSampling(LogitsProcessor):
-    """Leaves each row one possible token, chosen with the row's own uniform of this step.
-
-    `finite` collects, per step, a (rows,) bool tensor: whether the row's scores were usable.
-    """
-
-    def __init__(self, forbidden_ids, uniform, prompt_columns, temperature, top_p, top_k):
-        self.forbidden_ids, self.uniform, self.prompt_columns = forbidden_ids, uniform, prompt_columns
-        self.sampling = (temperature, top_p, top_k)
-        self.finite = []
-
-    def __call__(self, input_ids, scores):
-        scores = scores.index_fill(-1, self.forbidden_ids, -torch.inf)
-        self.finite.append(scores.amax(dim=-1).isfinite())
-        step = input_ids.shape[1] - self.prompt_columns
-        chosen = choose_tokens(scores.nan_to_num(nan=-torch.inf), self.uniform[:, step], *self.sampling)
-        return torch.full_like(scores, -torch.inf).scatter_(-1, chosen[:, None], 0.0)
-
-
-class _RowCaps(StoppingCriteria):
-    """Stops each row at its own cap. caps: (rows,) ints."""
-
-    def __init__(self, caps, prompt_columns):
-        self.caps, self.prompt_columns = caps, prompt_columns
-
-    def __call__(self, input_ids, scores, **kwargs):
-        return self.caps <= input_ids.shape[1] - self.prompt_columns
-
-
-@dataclass
 class _Row:
-    """One prompt of a batch: its open thought (caps > 0) or its closed block (caps == (0,))."""
+    """A request with its thought and its prompts: with the think block open, with it closed; None if not needed.
 
-    request_index: int
-    prompt: Prompt
-    caps: tuple[int, ...]
-    sampled_ids: list[int]  # what was sampled up to the largest cap, without the closing tag
-    closed_at: int | None = None  # number of the sample that was the closing tag, from 1
-    broken_at: int | None = None  # number of the first sample whose logits were not finite, from 1
+    closed_columns: how many tokens the closed prompt shares with the thought's row; a reading at cap 0 forks there.
+    """
+
+    request: ThoughtRequest
+    opened: Prompt | None
+    closed: Prompt | None
+    closed_columns: int
+    thought: Thought
 
     def thinking_at(self, cap: int) -> list[int]:
         """Thinking tokens at the cap; in a broken thought those before the break."""
-        usable = cap if self.broken_at is None else min(cap, self.broken_at - 1)
-        return self.sampled_ids[:usable]
+        broken_at = self.thought.broken_at
+        return self.thought.sampled_ids[: cap if broken_at is None else min(cap, broken_at - 1)]
 
     def stopped_at(self, cap: int) -> str:
         """How the thought ends at the cap: "natural", "capped", or "none" at cap 0."""
         if cap == 0:
             return "none"
-        return "natural" if self.closed_at is not None and self.closed_at <= cap else "capped"
+        return "natural" if self.thought.closed_at is not None and self.thought.closed_at <= cap else "capped"
 
     def is_broken_at(self, cap: int) -> bool:
         """Whether the thought at this cap hangs on logits that were not finite."""
-        return self.broken_at is not None and self.broken_at <= cap
+        return self.thought.broken_at is not None and self.thought.broken_at <= cap
 
 
-# --- the model ---------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Place:
+    """Where a thought is read: behind so many columns of its slot, then `lead` tokens, then the tree.
+
+    forced: how many of the tree's tokens close the thought, before the read-outs.
+    """
+
+    slot: int
+    columns: int
+    lead: tuple[int, ...]
+    forced: int
+    tree: TokenTree
+
+    @property
+    def key(self):
+        """The same for readings that are the same."""
+        return self.slot, self.columns, self.lead, id(self.tree)
+
+    @property
+    def fork(self) -> Fork:
+        """What is fed: the lead in a row, and every node behind all of it."""
+        lead, nodes = len(self.lead), len(self.tree.tokens)
+        visible = np.tri(lead + nodes, dtype=bool)
+        visible[lead:, lead:] = self.tree.visible
+        return Fork(
+            slot=self.slot,
+            columns=self.columns,
+            tokens=np.array([*self.lead, *self.tree.tokens]),
+            depths=np.concatenate([np.arange(lead), lead + self.tree.depths]),
+            visible=visible,
+        )
 
 
 class HuggingFaceModel:
     """A causal language model of transformers that thinks up to a cap and is read out there.
 
     temperature >= 0 (0 is greedy), top_p in (0, 1], top_k >= 0 (0 is off): sampling of thoughts; read-outs are exact.
-    Thoughts are sampled by `model.generate`; a logits processor picks the tokens, so that randomness belongs to the
-    row. Raises UserError if the weights cannot be loaded.
+    decoding: how decode steps run (`capped_decoding.CappedDecoder`), "" for the best on the device; no record depends
+    on it. Raises UserError if the weights cannot be loaded.
     """
 
-    def __init__(self, encoder: PromptEncoder, temperature: float, top_p: float, top_k: int):
+    def __init__(self, encoder: PromptEncoder, temperature: float, top_p: float, top_k: int, decoding: str = ""):
         self.encoder = encoder
-        self.sampling = (temperature, top_p, top_k)
         self.model = _load_weights(encoder)
         self.model.generation_config = GenerationConfig()  # a published repetition penalty would change the sampling
         self.device = self.model.get_input_embeddings().weight.device
+        if self.device.type == "cpu" and self.model.num_parameters() < _TINY_MODEL:
+            torch.set_num_threads(1)
         size = self.model.get_output_embeddings().weight.shape[0]
         tokenless = set(range(size)) - set(encoder.tokenizer.get_vocab().values())
         forbidden = (tokenless | encoder.control_tokens.keys()) - {encoder.think_close_id}
-        self._forbidden_ids = torch.tensor(sorted(forbidden), device=self.device)
-        self._pad_id = min(encoder.control_tokens, default=0)  # never attended to, so any token will do
+        one_gpu = self.device.type == "cuda" and len({parameter.device for parameter in self.model.parameters()}) == 1
+        self.decoder = CappedDecoder(
+            self.model,
+            close_id=encoder.think_close_id,
+            forbidden_ids=sorted(forbidden),
+            pad_id=min(encoder.control_tokens, default=0),  # never attended to, so any token will do
+            sampling=(temperature, top_p, top_k),
+            how=decoding or ("captured" if one_gpu else "eager"),
+        )
         self._trees: dict = {}
+        self._closings: dict[str, tuple[int, ...]] = {}
         self._check_output_layer()
 
     @property
@@ -234,139 +126,111 @@ class HuggingFaceModel:
 
     @torch.inference_mode()
     def read_thoughts(self, requests: list[ThoughtRequest]) -> list[list[Reading]]:
-        """Readings per request, as `model_interface.ReasoningModel` promises; all requests are one batch."""
-        thinking, closed = [], []
-        for index, request in enumerate(requests):
-            caps = tuple(sorted(cap for cap in request.caps if cap > 0))
-            if caps:
-                thinking.append(_Row(index, self.encoder.encode_prompt(request.user_text, True), caps, []))
-            if 0 in request.caps:
-                closed.append(_Row(index, self.encoder.encode_prompt(request.user_text, False), (0,), []))
-        by_cap = [{} for _ in requests]
-        for rows in (thinking, closed):
-            if rows:
-                cache, columns = self._sample(rows, requests) if rows is thinking else self._prefill(rows)
-                self._read(rows, requests, cache, columns, by_cap)
-        return [[readings[cap] for cap in request.caps] for request, readings in zip(requests, by_cap, strict=True)]
+        """Readings per request, as `model_interface.ReasoningModel` promises; all requests are one batch.
+
+        An error such as torch.OutOfMemoryError passes through; the memory of the batch is free then, for a smaller one.
+        """
+        readings = None
+        try:
+            readings = self._read_thoughts([self._row(request) for request in requests])
+        finally:
+            if readings is None:
+                self.decoder.release()
+        return readings
+
+    def _read_thoughts(self, rows):
+        slots = self.decoder.think([row.thought for row in rows])
+        places = [
+            [self._place(slot, row, cap) for cap in row.request.caps] for slot, row in zip(slots, rows, strict=True)
+        ]
+        # A thought that ended by itself reads the same at every cap behind its end, so it is read once.
+        readable = {
+            place.key: place
+            for row, of_row in zip(rows, places, strict=True)
+            for cap, place in zip(row.request.caps, of_row, strict=True)
+            if not row.is_broken_at(cap)
+        }
+        with self.decoder.timed("read-out"):
+            results = dict(zip(readable, self._log_probabilities(list(readable.values())), strict=True))
+        return [
+            [
+                self._reading(row, cap, place, None if row.is_broken_at(cap) else results[place.key])
+                for cap, place in zip(row.request.caps, of_row, strict=True)
+            ]
+            for row, of_row in zip(rows, places, strict=True)
+        ]
+
+    def _row(self, request) -> _Row:
+        opened = self.encoder.encode_prompt(request.user_text, True) if max(request.caps) > 0 else None
+        closed = self.encoder.encode_prompt(request.user_text, False) if 0 in request.caps else None
+        row_ids = (opened or closed).ids
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(row_ids, closed.ids if closed else (), strict=False))
+        thought = Thought(row_ids, max(request.caps), request.random_key)
+        return _Row(request, opened, closed, sum(1 for _ in same), thought)
+
+    def _place(self, slot, row, cap) -> _Place:
+        if cap == 0:
+            rest = tuple(row.closed.ids[row.closed_columns :])
+            return _Place(slot, row.closed_columns, (), len(rest), self._tree(rest, row.request.readouts))
+        thinking, closing = row.thinking_at(cap), self._closing(row.stopped_at(cap))
+        # The last token of a thought that reached its largest cap was sampled, but not fed.
+        unfed = int(len(thinking) == row.thought.cap)
+        columns = len(row.opened.ids) + len(thinking) - unfed
+        lead = tuple(thinking[len(thinking) - unfed :])
+        return _Place(slot, columns, lead, len(closing), self._tree(closing, row.request.readouts))
+
+    def _log_probabilities(self, places):
+        """Per place: {(node, token): log probability} for every step of its tree, in float64."""
+        found = [None] * len(places)
+        for numbers, hidden in self.decoder.read_forks([place.fork for place in places]):
+            for number, values in zip(numbers, self._project(hidden, [places[n] for n in numbers]), strict=True):
+                found[number] = values
+        return found
 
     def rows_that_fit(self, tokens_per_row: int) -> int:
-        """Rows of a batch, >= 1: on a GPU as many as its free memory holds, on a CPU a size that keeps its cores busy.
-
-        Counted twice: the row's key/value cache, the second time for what is not counted one by one (a layer of it
-        copied as it grows or with its heads repeated, float64 sums of read-outs). Besides, its vocabulary scores.
-        """
+        """Rows of a batch, >= 1: as many as a GPU's free memory holds; on a CPU a size that keeps its cores busy."""
         if self.device.type != "cuda":
             return _CPU_ROWS
-        config = self.model.config.get_text_config(decoder=True)
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        cache_bytes = 2 * config.num_hidden_layers * heads * head_size * self.model.dtype.itemsize
-        score_bytes = 16 * self.model.get_output_embeddings().weight.shape[0]
         free = min(torch.cuda.mem_get_info(device)[0] for device in range(torch.cuda.device_count()))
-        rows = int(0.8 * free / (2 * cache_bytes * tokens_per_row + score_bytes))
+        rows = int((0.9 * free - self._bytes_of_a_pass(tokens_per_row)) / self._bytes_per_row(tokens_per_row))
         return max(1, min(rows, _MOST_ROWS))
 
-    def _sample(self, rows, requests):
-        """Samples each row's thought up to its largest cap; returns the filled cache and its prompt columns."""
-        ids, mask = self._left_padded([row.prompt.ids for row in rows])
-        columns, cache = ids.shape[1], self._new_cache()
-        caps = torch.tensor([row.caps[-1] for row in rows], device=self.device)
-        uniform = np.zeros((len(rows), int(caps.max())))
-        for line, row in zip(uniform, rows, strict=True):
-            line[: row.caps[-1]] = uniforms(requests[row.request_index].random_key, row.caps[-1])
-        picking = _RowSampling(
-            self._forbidden_ids, torch.from_numpy(uniform).to(self.device), columns, *self.sampling
-        )
-        sequences = self.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            past_key_values=cache,
-            logits_processor=LogitsProcessorList([picking]),
-            stopping_criteria=StoppingCriteriaList([_RowCaps(caps, columns)]),
-            generation_config=GenerationConfig(
-                do_sample=False,
-                max_new_tokens=uniform.shape[1],
-                eos_token_id=self.encoder.think_close_id,
-                pad_token_id=self._pad_id,
-            ),
-        )
-        sampled = sequences[:, columns:]
-        self._record_thoughts(rows, sampled.cpu().numpy(), torch.stack(picking.finite, dim=1).cpu().numpy())
-        # The last sampled token has not been fed yet; a read-out at the full cap needs it in the cache.
-        mask = torch.cat([mask, mask.new_ones(sampled.shape)], dim=1)
-        last = (mask.sum(dim=1) - 1)[:, None]
-        self.model.base_model(
-            input_ids=sampled[:, -1:], attention_mask=mask, position_ids=last, past_key_values=cache, use_cache=True
-        )
-        return cache, columns
+    def predicted_peak_bytes(self, rows: int, tokens_per_row: int) -> int:
+        """Largest memory that a batch of so many rows takes at once, the weights included."""
+        weights = sum(parameter.numel() * parameter.element_size() for parameter in self.model.parameters())
+        return weights + rows * self._bytes_per_row(tokens_per_row) + self._bytes_of_a_pass(tokens_per_row)
 
-    def _record_thoughts(self, rows, sampled, finite):
-        for row, ids, usable in zip(rows, sampled, finite, strict=True):
-            ids, usable = ids[: row.caps[-1]], usable[: row.caps[-1]]
-            closing = np.flatnonzero(ids == self.encoder.think_close_id)
-            if len(closing):
-                row.closed_at = int(closing[0]) + 1
-                ids, usable = ids[: closing[0]], usable[: closing[0] + 1]
-            row.sampled_ids = ids.tolist()
-            if not usable.all():
-                row.broken_at = int(np.flatnonzero(~usable)[0]) + 1
-                row.closed_at = None
+    def cache_bytes_per_token(self) -> int:
+        """Bytes of keys and values per token of a row."""
+        config = self.model.config.get_text_config(decoder=True)
+        heads = config.num_key_value_heads or config.num_attention_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        return 2 * config.num_hidden_layers * heads * size * self.model.dtype.itemsize
 
-    def _prefill(self, rows):
-        """Feeds prompts whose block is closed; returns the filled cache and its prompt columns."""
-        ids, mask = self._left_padded([row.prompt.ids for row in rows])
-        cache = self._new_cache()
-        self.model.base_model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(dim=1) - 1).clamp_min(0),
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return cache, ids.shape[1]
+    def _bytes_per_row(self, tokens_per_row):
+        """A row's cache, and the scores of the vocabulary in the model's format and twice in float32."""
+        vocabulary = self.model.get_output_embeddings().weight.shape[0]
+        return self.cache_bytes_per_token() * (tokens_per_row + 64) + (self.model.dtype.itemsize + 8) * vocabulary
 
-    def _read(self, rows, requests, cache, columns, by_cap):
-        """Reads every row at every one of its caps: the k-th cap of all rows together, then the cache is cropped."""
-        for slot in range(max(len(row.caps) for row in rows)):
-            present = [slot < len(row.caps) for row in rows]
-            caps = [row.caps[slot] if there else row.caps[0] for row, there in zip(rows, present, strict=True)]
-            trees = [
-                self._tree(row.stopped_at(cap), requests[row.request_index].readouts)
-                for row, cap in zip(rows, caps, strict=True)
-            ]
-            log_probabilities = self._log_probabilities(rows, caps, trees, cache, columns)
-            for row, cap, tree, there, log_probability in zip(
-                rows, caps, trees, present, log_probabilities, strict=True
-            ):
-                if there:
-                    by_cap[row.request_index][cap] = self._reading(row, cap, tree, log_probability)
+    def _bytes_of_a_pass(self, tokens_per_row):
+        """The larger of a chunk of prompts and a chunk of read-outs while they pass through the model.
 
-    def _log_probabilities(self, rows, caps, trees, cache, columns):
-        """Per row: {(node, token): log probability} for every step of its tree, in float64."""
-        cached, width = cache.get_seq_length(), max(len(tree.tokens) for tree in trees)
-        tokens = np.full((len(rows), width), self._pad_id)
-        positions = np.zeros((len(rows), width), dtype=np.int64)
-        visible = np.zeros((len(rows), 1, width, cached + width), dtype=bool)
-        visible[:, 0, np.arange(width), cached + np.arange(width)] = True  # a row of nothing visible would be NaN
-        for index, (row, cap, tree) in enumerate(zip(rows, caps, trees, strict=True)):
-            nodes, thought = len(tree.tokens), len(row.thinking_at(cap))
-            tokens[index, :nodes] = tree.tokens
-            positions[index, :nodes] = len(row.prompt.ids) + thought + tree.depths
-            visible[index, 0, :nodes, columns - len(row.prompt.ids) : columns + thought] = True
-            visible[index, 0, :nodes, cached : cached + nodes] = tree.visible
-        hidden = self.model.base_model(
-            input_ids=torch.from_numpy(tokens).to(self.device),
-            attention_mask=torch.from_numpy(visible).to(self.device),
-            position_ids=torch.from_numpy(positions).to(self.device),
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
-        cache.crop(-width)
-        return self._project(hidden, [tree.steps for tree in trees])
+        Prompts: their cache beside its copy in the rows. Read-outs: one layer of their rows, its heads repeated, thrice
+        over, and their mask. Both: hidden states, and a chunk of the output layer in float32 with its sums.
+        """
+        config = self.model.config.get_text_config(decoder=True)
+        width = max(config.intermediate_size, config.hidden_size) * self.model.dtype.itemsize
+        prompts = PREFILL_TOKENS * (self.cache_bytes_per_token() + 4 * width)
+        layer = self.cache_bytes_per_token() // config.num_hidden_layers
+        groups = config.num_attention_heads // (config.num_key_value_heads or config.num_attention_heads)
+        columns = FORKS * tokens_per_row * layer * (1 + 2 * groups)
+        readouts = FORK_TOKENS * (4 * width + 6 * tokens_per_row) + columns
+        projection = 4 * _VOCABULARY_CHUNK * (config.hidden_size + 3 * FORK_TOKENS // 2)  # read at half the nodes
+        return max(prompts, readouts) + projection
 
-    def _project(self, hidden, steps):
-        """Per row {(node, token): log probability}, the logits computed in float32 from hidden (rows, nodes, size)."""
-        flat = [(index, node, token) for index, row_steps in enumerate(steps) for node, token in row_steps]
+    def _project(self, hidden, places):
+        """Per place {(node, token): log probability}, in float32 from hidden (places, lead and nodes, size)."""
+        flat = [(i, len(p.lead) + node, token) for i, p in enumerate(places) for node, token in p.tree.steps]
         reads = sorted({(index, node) for index, node, _ in flat})
         read_number = {read: number for number, read in enumerate(reads)}
         layer = self.model.get_output_embeddings()
@@ -380,56 +244,49 @@ class HuggingFaceModel:
             chunk = picked @ weight.T
             if layer.bias is not None:
                 chunk += layer.bias[start : start + _VOCABULARY_CHUNK].float()
-            total = torch.logaddexp(total, chunk.double().logsumexp(dim=-1))
-            inside = (token_ids >= start) & (token_ids < start + _VOCABULARY_CHUNK)
-            logits[inside] = chunk[line[inside], token_ids[inside] - start]
+            total = torch.logaddexp(total, chunk.logsumexp(dim=-1).double())
+            column = token_ids - start
+            inside = (column >= 0) & (column < len(weight))
+            logits = torch.where(inside, chunk[line, column.clamp(0, len(weight) - 1)], logits)
         values = iter((logits.double() - total[line]).cpu().tolist())
-        return [{step: next(values) for step in row_steps} for row_steps in steps]
+        return [{step: next(values) for step in place.tree.steps} for place in places]
 
-    def _reading(self, row, cap, tree, log_probability) -> Reading:
-        thinking_ids = row.thinking_at(cap)
-        broken = row.is_broken_at(cap)
+    def _reading(self, row, cap, place, log_probability) -> Reading:
+        """log_probability: of each step of the place's tree; None if the thought is broken at the cap."""
+        thinking_ids, stopped, broken = row.thinking_at(cap), row.stopped_at(cap), log_probability is None
         readouts = {
-            name: None if broken else _readout_result(choices, log_probability)
-            for name, choices in tree.spellings.items()
+            name: None if broken else readout_result(choices, log_probability)
+            for name, choices in place.tree.spellings.items()
         }
-        closing = len(self.encoder.encode_closing(row.stopped_at(cap)))
         error = None
         if broken:
-            error = f"logits not finite at thinking token {row.broken_at}"
+            error = f"logits not finite at thinking token {row.thought.broken_at}"
         elif None in readouts.values():
             error = "logits not finite in the read-out of " + ", ".join(n for n, r in readouts.items() if r is None)
+        prompt = row.opened if cap else row.closed
         return Reading(
             cap=cap,
             thinking_ids=thinking_ids,
             thinking=self.encoder.decode(thinking_ids),
-            stopped=None if broken else row.stopped_at(cap),
-            prompt_tokens=len(row.prompt.ids) - row.prompt.injected_tokens,
-            injected_tokens=row.prompt.injected_tokens + closing,
-            readout_tokens=len(tree.tokens) - closing,
+            stopped=None if broken else stopped,
+            prompt_tokens=len(prompt.ids) - prompt.injected_tokens,
+            injected_tokens=prompt.injected_tokens + len(self._closing(stopped)),
+            readout_tokens=len(place.tree.tokens) - place.forced,
             readouts=readouts,
             error=error,
         )
 
-    def _tree(self, stopped: str, readouts: dict[str, Readout]) -> _TokenTree:
-        key = (stopped, tuple(readouts.items()))
+    def _closing(self, stopped: str) -> tuple[int, ...]:
+        if stopped not in self._closings:
+            self._closings[stopped] = tuple(self.encoder.encode_closing(stopped))
+        return self._closings[stopped]
+
+    def _tree(self, forced: tuple[int, ...], readouts: dict[str, Readout]) -> TokenTree:
+        key = (forced, tuple(readouts.items()))
         if key not in self._trees:
             encoded = {name: self.encoder.encode_readout(readout) for name, readout in readouts.items()}
-            self._trees[key] = _grow_tree(self.encoder.encode_closing(stopped), encoded)
+            self._trees[key] = grow_tree(list(forced), encoded)
         return self._trees[key]
-
-    def _left_padded(self, prompts):
-        """(rows, columns) ids and mask, both int64, prompts at the right edge."""
-        columns = max(len(prompt) for prompt in prompts)
-        ids = np.full((len(prompts), columns), self._pad_id)
-        mask = np.zeros((len(prompts), columns), dtype=np.int64)
-        for index, prompt in enumerate(prompts):
-            ids[index, columns - len(prompt) :] = prompt
-            mask[index, columns - len(prompt) :] = 1
-        return torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
-
-    def _new_cache(self):
-        return DynamicCache(config=self.model.config)
 
     @torch.inference_mode()
     def _check_output_layer(self):

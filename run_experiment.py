@@ -17,6 +17,7 @@ if __name__ == "__main__":
 
 import errno
 import time
+from array import array
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -77,6 +78,7 @@ DEMO = {
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)  # also of what is printed to a file
 MOST_ERRORS = 0.01  # share of a run's records with an error above which the run ends: the model or the machine is ill
+CLOSE_TO_CONTEXT = 64  # tokens; more than the orders of a question's options can differ in length
 
 
 def run(settings: dict) -> None:
@@ -109,6 +111,8 @@ def run(settings: dict) -> None:
     if encoder.model_fingerprint() != content:
         raise UserError(f"model_name = {settings['model_name']!r}: its files changed while they were loaded; try again")
     batch_size = settings["BATCH_SIZE"] or model.rows_that_fit(tokens_per_row)
+    peak = model.predicted_peak_bytes(batch_size, tokens_per_row)
+    print(f"Prompts at a time: {batch_size:,}; memory at the peak, predicted: {peak / 1e9:.1f} GB", flush=True)
     identity = run_identity(settings, cells, questions, encoder, model)
     config = run_config(settings, identity, question_set, len(questions))
     folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)
@@ -138,7 +142,7 @@ def run(settings: dict) -> None:
 
 def make_units(questions: list[Question], n_permutations: int, seed: int) -> list[Unit]:
     """Every question in each order of its options."""
-    units = []
+    units, orders = [], {}
     for question in questions:
         for permutation in range(n_permutations):
             shown = permuted(question, permutation, seed)
@@ -149,7 +153,7 @@ def make_units(questions: list[Question], n_permutations: int, seed: int) -> lis
                     permutation=permutation,
                     question=question.question,
                     options=shown.options,
-                    option_order=shown.option_order,
+                    option_order=orders.setdefault(shown.option_order, shown.option_order),  # one object per order
                     correct_option=shown.correct_option,
                 )
             )
@@ -159,25 +163,34 @@ def make_units(questions: list[Question], n_permutations: int, seed: int) -> lis
 def longest_first(units: list[Unit], encoder, cells: list[Cell]) -> tuple[list[Unit], int]:
     """Units by falling length of their prompts, so that a batch holds little padding, and the tokens the longest needs.
 
-    Raises UserError if a prompt with its thought and read-outs is longer than the model's context.
+    A question is measured in the first of its orders; another order can differ by a token where texts meet. Close to
+    the model's context each is measured. Raises UserError if a prompt with its thought and read-outs is longer.
     """
-    answer_caps = tuple({cell.answer_budget for cell in cells})
-    confidence_caps = tuple({cell.confidence_budget for cell in cells})
-    needed = []
+    caps = (tuple({cell.answer_budget for cell in cells}), tuple({cell.confidence_budget for cell in cells}))
+    needed_by_question: dict[str, int] = {}
+    needed = array("q")
     for unit in units:
-        longest_option = max(range(len(unit.options)), key=lambda i: len(encoder.encode_plain(unit.options[i])))
-        requests = (
-            answer_request(unit, answer_caps, 0),
-            confidence_request(unit, longest_option, confidence_caps, 0),
-        )
-        needed.append(max(encoder.tokens_needed(request) for request in requests))
-        if needed[-1] > encoder.context_length:
+        length = needed_by_question.get(unit.question_id)
+        if length is None or length > encoder.context_length - CLOSE_TO_CONTEXT:
+            length = needed_by_question[unit.question_id] = tokens_needed(unit, encoder, *caps)
+        if length > encoder.context_length:
             raise UserError(
-                f"question {unit.question_id!r}: prompt, thinking budget and read-outs need {needed[-1]:,} tokens, the"
+                f"question {unit.question_id!r}: prompt, thinking budget and read-outs need {length:,} tokens, the"
                 f" model's context holds {encoder.context_length:,}; lower TOTAL_BUDGET or remove the question"
             )
+        needed.append(length)
     order = sorted(range(len(units)), key=lambda index: -needed[index])
     return [units[index] for index in order], max(needed)
+
+
+def tokens_needed(unit: Unit, encoder, answer_caps: tuple[int, ...], confidence_caps: tuple[int, ...]) -> int:
+    """Tokens of context that the longer of a unit's stages takes, the longest option proposed."""
+    longest_option = max(range(len(unit.options)), key=lambda i: len(encoder.encode_plain(unit.options[i])))
+    requests = (
+        answer_request(unit, answer_caps, 0),
+        confidence_request(unit, longest_option, confidence_caps, 0),
+    )
+    return max(encoder.tokens_needed(request) for request in requests)
 
 
 def run_identity(settings: dict, cells: list[Cell], questions: list[Question], encoder, model) -> dict:

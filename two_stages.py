@@ -16,7 +16,7 @@ from model_interface import Reading, ReasoningModel, ThoughtRequest
 from results_folder import canonical_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # slots: there are several per question, all in memory
 class Unit:
     """A question with its options in one order.
 
@@ -75,6 +75,8 @@ def compute_records(
             proposed_option = chosen_option(by_cap[cell.answer_budget])
             if proposed_option is not None:
                 caps_by_proposal.setdefault((index, proposed_option), set()).add(cell.confidence_budget)
+    # Thoughts of like length share a batch, so that few rows run to the end of it.
+    caps_by_proposal = dict(sorted(caps_by_proposal.items(), key=lambda item: -max(item[1])))
     requests = [
         confidence_request(units[index], proposed_option, tuple(sorted(caps)), seed)
         for (index, proposed_option), caps in caps_by_proposal.items()

@@ -10,9 +10,10 @@ from scipy.stats import chisquare
 from transformers import AutoModelForCausalLM, Qwen3Config
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from capped_decoding import choose_tokens, uniforms
 from errors import UserError
 from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_readout
-from hugging_face_model import HuggingFaceModel, choose_tokens, uniforms
+from hugging_face_model import HuggingFaceModel
 from model_interface import ThoughtRequest
 from prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING, PromptEncoder
 
@@ -221,7 +222,7 @@ def test_sampling_draws_from_the_distribution_that_transformers_defines(temperat
         wanted = TopPLogitsWarper(top_p)(None, wanted)
     probability = wanted[0].double().softmax(-1).numpy()
     draws = torch.from_numpy(np.random.default_rng(0).random(20_000))
-    chosen = choose_tokens(scores.expand(len(draws), -1), draws, temperature, top_p, top_k).numpy()
+    chosen = choose_tokens(scores.expand(len(draws), -1), draws, temperature, top_p, top_k)[0].numpy()
     counts = np.bincount(chosen, minlength=60)
     possible = probability > 0
     assert counts[~possible].sum() == 0
@@ -234,12 +235,12 @@ def test_sampling_draws_from_the_distribution_that_transformers_defines(temperat
 def test_the_ends_of_the_uniform_choose_possible_tokens():
     scores = torch.tensor([[-torch.inf, 1.0, -torch.inf, 2.0, -torch.inf]])
     for uniform, token in ((0.0, 1), (1 - 2**-53, 3)):
-        assert choose_tokens(scores, torch.tensor([uniform], dtype=torch.float64), 1.0, 1.0, 0).item() == token
+        assert choose_tokens(scores, torch.tensor([uniform], dtype=torch.float64), 1.0, 1.0, 0)[0].item() == token
 
 
 def test_temperature_zero_is_greedy():
     scores = torch.tensor([[0.0, 3.0, 1.0]])
-    assert choose_tokens(scores, torch.tensor([0.99], dtype=torch.float64), 0, 0.95, 20).item() == 1
+    assert choose_tokens(scores, torch.tensor([0.99], dtype=torch.float64), 0, 0.95, 20)[0].item() == 1
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------
@@ -263,6 +264,33 @@ def test_a_row_with_logits_that_are_not_finite_carries_an_error_and_leaves_the_o
         assert_same_reading(first, second)
 
 
+def test_readings_before_a_break_are_those_of_the_whole_thought(tmp_path):
+    """A later NaN stands in the same row of the cache, behind what the earlier caps may see."""
+    folder = save_tiny_model(tmp_path / "poisoned later")
+    model = HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)
+    caps = (0, 3, 10, 40)
+    source = request(1, caps, {"p_true": P_TRUE_READOUT})
+    good = model.read_thoughts([source])[0]
+    thought, encode = good[-1].thinking_ids, model.encoder.encode_plain
+    prompt = model.encoder.encode_prompt(source.user_text, True).ids
+    elsewhere = {*prompt, *encode(CAPPED_CLOSING), *encode(P_TRUE_READOUT.prefix + " yes Yes no No")}
+    place = next(i for i in range(10, 35) if thought[i] not in elsewhere | set(thought[:i]))
+    weights = model.model.get_input_embeddings().weight
+    healthy_weights = weights[thought[place]].clone()
+    with torch.no_grad():
+        weights[thought[place]] = torch.nan
+    broken = model.read_thoughts([source])[0]
+    assert "not finite" in broken[-1].error
+    assert broken[-1].thinking_ids == thought[: place + 1]
+    for first, second in zip(broken[:3], good[:3], strict=True):
+        assert_same_reading(first, second)
+    # the slot that held a NaN is clean for the next batch
+    with torch.no_grad():
+        weights[thought[place]] = healthy_weights
+    for first, second in zip(model.read_thoughts([source])[0], good, strict=True):
+        assert_same_reading(first, second)
+
+
 def test_a_published_generation_config_does_not_change_the_sampling(tmp_path, tiny_model):
     folder = save_tiny_model(tmp_path / "penalty")
     published = {"repetition_penalty": 5.0, "do_sample": True, "max_new_tokens": 3, "eos_token_id": 1}
@@ -272,6 +300,34 @@ def test_a_published_generation_config_does_not_change_the_sampling(tmp_path, ti
         model.read_thoughts([request(3)])[0], tiny_model.read_thoughts([request(3)])[0], strict=True
     ):
         assert_same_reading(first, second)
+
+
+def test_a_batch_that_ran_out_of_memory_leaves_the_model_fit_for_a_smaller_one(tiny_folder, readings, requests):
+    model = HuggingFaceModel(PromptEncoder.load(str(tiny_folder)), 1.0, 1.0, 0)
+    steps = []
+
+    def out_of_memory(module, arguments, keywords):
+        steps.append(len(keywords["input_ids"]))
+        if len(steps) == 20:
+            raise torch.OutOfMemoryError("out of memory")
+
+    hook = model.model.base_model.register_forward_pre_hook(out_of_memory, with_kwargs=True)
+    with pytest.raises(torch.OutOfMemoryError):
+        model.read_thoughts(requests)
+    hook.remove()
+    assert model.decoder._slots is None
+    for of_request, wanted in zip(model.read_thoughts(requests[:2]), readings[:2], strict=True):
+        for first, second in zip(of_request, wanted, strict=True):
+            assert_same_reading(first, second)
+
+
+def test_the_predicted_peak_grows_with_rows_and_tokens_and_holds_the_cache(tiny_model):
+    peak = tiny_model.predicted_peak_bytes
+    cache = tiny_model.cache_bytes_per_token()
+    assert cache == 2 * 2 * 2 * 8 * 4  # keys and values, layers, heads, size, float32
+    assert peak(11, 500) - peak(1, 500) > 10 * 500 * cache
+    assert peak(1, 600) - peak(1, 500) > 100 * cache
+    assert tiny_model.rows_that_fit(500) >= 1
 
 
 def test_the_real_vocabulary_runs(tmp_path, qwen3_encoder):

@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 EXPERIMENT = (
     "--demo", "--n-questions", "20", "--total-budget", "60", "--answer-thinking-ratio", "0", "0.5",
 )  # fmt: skip
-N_CELLS = 2  # of every experiment here
+N_CELLS = 3  # of every experiment here, the conventional arm among them
 BATCH_SIZES = (1, 2, 3, 4, 6)
 NEVER_INTERRUPTED = 4  # batch size of the run that the others are compared with
 MOST_KILLS = 3  # of one run
@@ -185,7 +185,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--signal", choices=("KILL", "TERM", "INT"), default="KILL")
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--experiment", nargs=argparse.REMAINDER, default=list(EXPERIMENT), help="flags, two cells")
+    parser.add_argument("--experiment", nargs=argparse.REMAINDER, default=list(EXPERIMENT), help="flags, three cells")
     given = parser.parse_args(argv)
     signum, draw = signal.Signals["SIG" + given.signal], random.Random(given.seed)
     n_done, n_begun, n_faults, kills, twice = 0, 0, 0, [], 0

@@ -91,6 +91,7 @@ def read_settings(
             help=f"{help_texts.get(name, rule.allowed)} (now {defaults[name]!r})".replace("%", "%%"),
         )
     parser.add_argument("--demo", action="store_true", help="the built-in demo; other flags still override")
+    parser.add_argument("--check", metavar="RESULTS_DIR", help="check results instead of running; takes no other flag")
     given = vars(parser.parse_args(argv))
     values = defaults | (demo if given["demo"] else {})
     settings = {}
@@ -103,6 +104,16 @@ def read_settings(
             parsed = [_parsed(flag_of(name), text, rule) for text in given[name][0]]
             settings[name] = _checked(flag_of(name), parsed if rule.is_list else parsed[0], rule)
     return settings
+
+
+def folder_to_check(argv: list[str]) -> str | None:
+    """The folder behind `--check`; None if a run is asked for. Raises UserError if another flag stands beside it."""
+    parser = _OneLineParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--check")
+    given, others = parser.parse_known_args(argv)
+    if given.check is not None and others:
+        raise UserError(f"--check reads a folder of results and takes no other flag ({' '.join(others)})")
+    return given.check
 
 
 def flag_of(name: str) -> str:

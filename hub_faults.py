@@ -1,15 +1,27 @@
-"""Faults of the model and data hub, each in one line that says what to do."""
+"""Files from the model hub, and faults of the model and data hub, each in one line that says what to do."""
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from huggingface_hub import errors as hub
+from huggingface_hub import snapshot_download
 from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.utils import logging as hub_logging
 
 hub_logging.set_verbosity_error()  # its retries would bury the one line that says what is wrong
 
-HUB_ERRORS = (OSError, ValueError, hub.HfHubHTTPError)  # what loading from the hub or a folder raises
+HUB_ERRORS = (OSError, ValueError, hub.HTTPError)  # what loading from the hub or a folder raises
 
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
+
+
+def fetched(model_name: str, files: list[str], revision: str | None = None) -> Path:
+    """Folder in the hub's cache, named by the commit, with those files of a model that match. Raises HUB_ERRORS.
+
+    All of them, or an error: left to itself, transformers goes on without a tokenizer's settings if the hub fails to
+    give just that file, and asks a service to convert weights that are not there.
+    """
+    return Path(snapshot_download(model_name, revision=revision, allow_patterns=files))
 
 
 def hub_fault(error: BaseException, page: str) -> str:
@@ -19,17 +31,20 @@ def hub_fault(error: BaseException, page: str) -> str:
         return f"access is gated; accept the terms at {page} and {_LOG_IN}"
     if _first(chain, hub.RepositoryNotFoundError):
         return f"the hub has no such repository; check the spelling, or if it is private {_LOG_IN}"
-    status = _status(chain)
+    answer = _answer(chain)
+    status = answer and answer.status_code
     if status in (401, 403):
         return f"the hub denied access ({status}); {_LOG_IN}"
     if status == 404:
-        return "the hub has no such file (404)"
+        return f"the hub has no file {unquote(urlsplit(str(answer.url)).path).rpartition('/')[2]!r} (404)"
     if status is not None:
         return f"the hub answered with an error ({status}); try again later"
     if _first(chain, hub.LocalEntryNotFoundError) or _first(chain, ConnectionError):
         if HF_HUB_OFFLINE:
             return "it is not in the local cache, and the hub is switched off by HF_HUB_OFFLINE"
         return "the hub cannot be reached and it is not in the local cache; check the connection, or name a local copy"
+    if _first(chain, hub.HTTPError):
+        return "the connection to the hub broke off or timed out; try again, what was loaded whole is kept"
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
@@ -43,7 +58,7 @@ def _first(chain, kind):
     return next((error for error in chain if isinstance(error, kind)), None)
 
 
-def _status(chain) -> int | None:
-    """HTTP status of the innermost answer of the hub; None if there was none."""
+def _answer(chain):
+    """The innermost answer of the hub; None if there was none."""
     answers = [error.response for error in chain if getattr(error, "response", None) is not None]
-    return answers[-1].status_code if answers else None
+    return answers[-1] if answers else None

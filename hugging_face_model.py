@@ -450,7 +450,7 @@ def _load_weights(encoder):
     several_gpus = torch.cuda.device_count() > 1
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            encoder.model_name,
+            encoder.weights_folder(),
             dtype="auto",
             device_map="auto" if several_gpus else ("cuda" if torch.cuda.is_available() else "cpu"),
             attn_implementation="sdpa",  # takes the boolean masks that read several caps off one cache

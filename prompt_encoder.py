@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, DynamicCache
 
 from errors import UserError
-from hub_faults import HUB_ERRORS, hub_fault
+from hub_faults import HUB_ERRORS, fetched, hub_fault
 from model_interface import Readout, ThoughtRequest
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
@@ -25,6 +25,8 @@ CAPPED_CLOSING = (
     "\n</think>\n\n"
 )
 UNASKED_BLOCK_CLOSING = "\n</think>\n\n"  # for templates that open a think block although told not to
+
+_SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]  # all of a model but its weights
 
 _USER_TEXT_MARK = "USER-TEXT-STANDS-HERE"
 
@@ -40,12 +42,13 @@ class Prompt:
 class PromptEncoder:
     """Turns a user text into token ids by the model's own chat template; text can never become a control token.
 
-    model_name names the model in messages; config and tokenizer are those of transformers. Raises UserError for a
-    model that this program cannot run: no chat template, a cache that cannot be masked and cropped.
+    model_name names the model in messages; config and tokenizer are those of transformers; folder is where its files
+    lie, None if it has none. Raises UserError for a model that this program cannot run: no chat template, a cache that
+    cannot be masked and cropped.
     """
 
-    def __init__(self, model_name: str, config, tokenizer):
-        self.model_name, self.config, self.tokenizer = model_name, config, tokenizer
+    def __init__(self, model_name: str, config, tokenizer, folder: Path | None = None):
+        self.model_name, self.config, self.tokenizer, self.folder = model_name, config, tokenizer, folder
         _check_can_run(model_name, config, tokenizer)
         # A token whose text is only white space (some vocabularies add runs of blanks) is text, not control.
         self.control_tokens = {
@@ -62,9 +65,25 @@ class PromptEncoder:
     @classmethod
     def load(cls, model_name: str) -> "PromptEncoder":
         """From a hub id or a local folder. Raises UserError if it cannot be had or cannot be run."""
-        if model_name.startswith("~"):
-            model_name = str(Path(model_name).expanduser())
-        return cls(model_name, *_load_config_and_tokenizer(model_name))
+        folder = Path(model_name).expanduser()
+        _check_name(model_name, folder)
+        try:
+            if not folder.is_dir():
+                folder = fetched(model_name, _SMALL_FILES)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        except (*HUB_ERRORS, KeyError) as error:  # KeyError: a tokenizer.json of other content
+            raise UserError(f"model_name = {model_name!r}: {hub_fault(error, hub_page(model_name))}") from error
+        return cls(model_name, config, tokenizer, folder)
+
+    def weights_folder(self) -> Path:
+        """The folder of the model with its weights in it. Raises what `fetched` raises."""
+        if not self._is_local():
+            fetched(self.model_name, _weight_files(self.folder), revision=self.folder.name)
+        return self.folder
+
+    def _is_local(self) -> bool:
+        return Path(self.model_name).expanduser().is_dir()
 
     @property
     def context_length(self) -> int:
@@ -163,11 +182,10 @@ class PromptEncoder:
 
     def model_fingerprint(self) -> str:
         """Hub commit of the model, or the SHA-256 of a local folder's configuration and weights."""
-        commit = getattr(self.config, "_commit_hash", None)
-        if commit and not Path(self.model_name).is_dir():
-            return f"commit {commit}"
+        if not self._is_local():
+            return f"commit {self.folder.name}"
         digest = hashlib.sha256()
-        for path in [*sorted(Path(self.model_name).glob("*.safetensors")), Path(self.model_name, "config.json")]:
+        for path in [*sorted(self.folder.glob("*.safetensors")), self.folder / "config.json"]:
             with open(path, "rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return f"sha256 {digest.hexdigest()}"
@@ -197,21 +215,23 @@ def _block_is_open(rendered: str) -> bool:
     return rendered.rstrip().endswith(THINK_OPEN)
 
 
-def _load_config_and_tokenizer(model_name):
-    folder = Path(model_name)
+def _check_name(model_name: str, folder: Path) -> None:
+    """Raises UserError if the name is neither that of a folder with a model nor a hub id."""
     looks_local = folder.is_absolute() or model_name.startswith(".") or model_name.count("/") > 1
     if looks_local and not folder.is_dir():
         raise UserError(f"model_name = {model_name!r}: no such folder")
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise UserError(f"model_name = {model_name!r}: the folder holds no model (no config.json)")
-    if not looks_local and not folder.is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model_name):
+    if not folder.is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model_name):
         raise UserError(f"model_name = {model_name!r}: neither a folder nor a hub id (owner/name)")
-    try:
-        config = AutoConfig.from_pretrained(model_name, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(model_name, trust_remote_code=False)
-    except (*HUB_ERRORS, KeyError) as error:  # KeyError: a tokenizer.json of other content
-        raise UserError(f"model_name = {model_name!r}: {hub_fault(error, hub_page(model_name))}") from error
-    return config, tokenizer
+
+
+def _weight_files(folder: Path) -> list[str]:
+    """Names of the safetensors files that hold the weights: one, or those of the index."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return ["model.safetensors"]
+    return sorted(set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()))
 
 
 def _check_can_run(model_name, config, tokenizer):

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
@@ -310,7 +311,10 @@ def _category(row: dict) -> str | None:
 
 def _read_teleqna_file(row: dict) -> tuple[list, int, list[str]]:
     """Fields `option 1` ... and `answer: "option 3: ..."`: the number is the key, the text after it is only checked."""
-    by_number = {int(match[1]): row[field] for field in row if (match := re.fullmatch(r"option (\d{1,4})", str(field)))}
+    numbers = {field: int(match[1]) for field in row if (match := re.fullmatch(r"option (\d{1,4})", str(field)))}
+    by_number = {number: row[field] for field, number in numbers.items()}
+    if len(by_number) < len(numbers):  # "option 1" and "option 01"
+        raise _UnusableRowError("two of its fields have the same option number")
     while by_number and by_number[max(by_number)] in (None, ""):  # tables fill up short rows
         del by_number[max(by_number)]
     if sorted(by_number) != list(range(1, len(by_number) + 1)):
@@ -369,7 +373,9 @@ def _list(value: object, name: str) -> list:
 
 
 def _key(value: object) -> str:
-    """The key as text. Raises _UnusableRowError if it is hidden, as in many test splits."""
+    """The key as text. Raises _UnusableRowError if it is hidden, as in many test splits, or is no single value."""
+    if value is not None and not isinstance(value, (str, int, float)):
+        raise _UnusableRowError(f"the key is {type(value).__name__}, not text or number")
     if value is None or str(value).strip() in ("", "-1"):
         raise _UnusableRowError("no key")
     return str(value)
@@ -516,10 +522,7 @@ def _csv_rows(path: Path, dataset: str) -> Iterator[tuple[None, dict]]:
     csv.field_size_limit(2**31 - 1)  # the default refuses a cell of 131,073 characters
     rows = csv.DictReader(io.StringIO(_file_text(path, dataset), newline=""), strict=True)
     try:
-        header = rows.fieldnames or []
-        doubled = [name for name, count in Counter(header).items() if count > 1]
-        if doubled:
-            raise UserError(f"DATASET = {dataset!r}: the column {doubled[0]!r} occurs twice")
+        _refuse_doubled_columns(rows.fieldnames or [], dataset)
         for row in rows:
             for field in _LIST_FIELDS:
                 if isinstance(row.get(field), str):
@@ -529,6 +532,13 @@ def _csv_rows(path: Path, dataset: str) -> Iterator[tuple[None, dict]]:
         raise UserError(f"DATASET = {dataset!r}: broken CSV in line {rows.reader.line_num:,}: {error}") from None
 
 
+def _refuse_doubled_columns(names: list[str], dataset: str) -> None:
+    """Raises UserError if two columns have one name: of their cells only the last would be kept."""
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    if doubled:
+        raise UserError(f"DATASET = {dataset!r}: the column {doubled[0]!r} occurs twice")
+
+
 def _parsed_cell(cell: str) -> object:
     """The list or object that a cell spells in JSON or as a Python literal, else the cell itself."""
     try:
@@ -536,7 +546,8 @@ def _parsed_cell(cell: str) -> object:
     except (ValueError, RecursionError):  # not JSON: pandas writes lists as Python literals
         pass
     try:
-        return ast.literal_eval(cell)
+        with warnings.catch_warnings(action="ignore"):  # of spellings such as "\d" that Python will refuse some day
+            return ast.literal_eval(cell)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that its documentation names
         return cell
 
@@ -547,6 +558,7 @@ def _parquet_rows(path: Path, dataset: str) -> Iterator[tuple[None, dict]]:
 
     try:
         with parquet.ParquetFile(path) as file:
+            _refuse_doubled_columns(file.schema_arrow.names, dataset)
             for batch in file.iter_batches():
                 yield from ((None, row) for row in batch.to_pylist())
     except (pyarrow.ArrowException, UnicodeDecodeError, OverflowError, ValueError) as error:  # Python has no such date
@@ -567,7 +579,6 @@ def _hub_rows(dataset: str, dataset_config: str | None, dataset_split: str) -> I
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", dataset, re.ASCII):
         raise UserError(f"DATASET = {dataset!r}: neither a file nor a hub id (owner/name)")
     import datasets
-    from huggingface_hub.errors import HTTPError
 
     from hub_faults import HUB_ERRORS
 
@@ -575,7 +586,7 @@ def _hub_rows(dataset: str, dataset_config: str | None, dataset_split: str) -> I
         table = datasets.load_dataset(dataset, dataset_config, split=dataset_split)
         for batch in table.iter(batch_size=1000):
             yield from ((None, dict(zip(batch, cells, strict=True))) for cells in zip(*batch.values(), strict=True))
-    except (datasets.exceptions.DatasetsError, *HUB_ERRORS, HTTPError, RuntimeError) as error:
+    except (datasets.exceptions.DatasetsError, *HUB_ERRORS, RuntimeError) as error:
         asked = f"DATASET = {dataset!r} (DATASET_CONFIG = {dataset_config or ''!r}, DATASET_SPLIT = {dataset_split!r})"
         raise UserError(f"{asked}: {_data_set_fault(error, dataset)}") from error
 

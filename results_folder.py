@@ -6,9 +6,12 @@ import os
 import re
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from errors import UserError
 
@@ -60,22 +63,116 @@ def check_writable(save_dir: str) -> Path:
 
 
 def write_json(path: Path, value) -> None:
-    """Strict JSON under a temporary name, flushed to disk, then renamed: never half a file."""
+    """Strict JSON under a temporary name, flushed to disk, then renamed: never half a file. Raises UserError."""
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def processes_so_far(config_path: Path) -> list[dict]:
-    """Entries of the processes that worked on the run before; none if `config.json` is missing or not its own."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        return json.loads(config_path.read_text(encoding="utf-8"))["processes"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        with open(temporary, "wb") as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{path}: cannot be written ({error.strerror}); what was computed before is kept, and the same command goes on"
+        " there once this is mended"
+    )
+
+
+def strict_json(text: str | bytes):
+    """The value. Raises ValueError for anything but strict JSON that Python can hold."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("brackets within brackets") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+# --- One run among others ------------------------------------------------------------------------------------------
+
+# What a setting only names: the same name may stand for other content tomorrow.
+_INPUTS = {"questions": "DATASET", "model": "model_name", "tokenizer": "model_name"}
+_NAMES = ("model_name", "DATASET", "DATASET_CONFIG", "DATASET_SPLIT")
+
+
+def read_config(folder: Path) -> dict | None:
+    """`config.json` of a run folder, None if it has none. Raises UserError if it is not one."""
+    path = folder / "config.json"
+    try:
+        config = strict_json(path.read_bytes())
+        kinds = {"settings": dict, "identity": dict, "questions": dict, "processes": list}
+        if all(isinstance(config[name], kind) for name, kind in kinds.items()):
+            return config
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError):  # no JSON, or JSON of another shape
+        pass
+    raise UserError(f"{path}: it is no config.json of a run; mend it or move the folder away, nothing was changed")
+
+
+def earlier_processes(folder: Path, identity: dict) -> list[dict]:
+    """Entries of the processes that worked on the run before. Raises UserError if it is another run's folder."""
+    config = read_config(folder)
+    if config is None:
         return []
+    if canonical_json(config["identity"]) != canonical_json(identity):
+        parts = ", ".join(name for name in identity if _differs(name, config["identity"], identity))
+        raise UserError(
+            f"{folder}: its config.json is of a run with other {parts or 'parts'}; move the folder away, nothing was"
+            " changed"
+        )
+    return config["processes"]
+
+
+def check_inputs_unchanged(folder: Path, settings: dict, identity: dict) -> str | None:
+    """Raises UserError if a run that stands unfinished beside the folder began with other content of the same names.
+
+    Returns a line if only finished ones did, else None. The same names are those of data set and model; the content
+    is told by its fingerprint.
+    """
+    remark = None
+    for path in sorted(folder.parent.glob("*/config.json")):
+        try:
+            other = read_config(path.parent)
+        except UserError:  # its own run will be told
+            continue
+        changed = other and _changed_inputs(other, settings, identity)
+        if not changed:
+            continue
+        names = " and ".join(sorted({f"{_INPUTS[part]} = {settings[_INPUTS[part]]!r}" for part in changed}))
+        what = f"{names}: the content ({', '.join(changed)}) is not what"
+        if not (path.parent / "summary.json").exists():
+            raise UserError(
+                f"{what} the unfinished run {path.parent} began with; put it back to go on with that run, or move its"
+                " folder away to begin anew"
+            )
+        remark = f"{what} the finished run {path.parent.name} had: this is a run of its own."
+    return remark
+
+
+def _changed_inputs(other: dict, settings: dict, identity: dict) -> list[str]:
+    """Parts of the identity that changed, if nothing but inputs did and they have the same names; else none."""
+    if any(other["settings"].get(name) != settings[name] for name in _NAMES):
+        return []
+    differing = [name for name in identity if _differs(name, other["identity"], identity)]
+    return differing if _INPUTS.keys() >= set(differing) else []
+
+
+def _differs(name: str, identity: dict, other: dict) -> bool:
+    return canonical_json(identity.get(name)) != canonical_json(other.get(name))
+
+
+# --- One writer ----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -86,84 +183,147 @@ def only_writer(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(exist_ok=True)
-        lock = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - held open as long as the lock
+        lock = open(folder / "lock", "ab", buffering=0)  # noqa: SIM115 - held open as long as the lock
     except OSError as error:
         raise UserError(f"{folder}: cannot be used as run folder ({error.strerror}); move it away") from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise UserError(f"{folder}: another run is writing there ({lock.read().strip()}); wait for it") from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        lock.flush()
+        _take(lock, folder)
         yield
 
 
+def _take(lock, folder):
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    except BlockingIOError:
+        raise _held_by_another(folder) from None
+    except OSError as error:
+        raise UserError(f"{folder / 'lock'}: cannot be locked or written ({error.strerror})") from error
+
+
+def check_no_writer(folder: Path) -> None:
+    """Raises UserError if a process writes to the run folder, naming it. Changes nothing there."""
+    try:
+        with open(folder / "lock", "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _held_by_another(folder) from None
+    except OSError:  # no lock file, or a disk that knows no locks: nobody can be seen writing
+        return
+
+
+def _held_by_another(folder: Path) -> UserError:
+    holder = " ".join((folder / "lock").read_text(encoding="utf-8", errors="replace").split())
+    return UserError(f"{folder}: another run is writing there ({holder or 'just started'}); wait for it")
+
+
+# --- Records -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class FinishedUnits:
+    """What a file of records holds. A unit is a (question_id, permutation).
+
+    ids: its complete units. with_errors: of these, those with records that carry an error, and how many do.
+    complete_bytes: up to the end of the last complete unit.
+    """
+
+    ids: set[tuple[str, int]] = field(default_factory=set)
+    with_errors: Counter = field(default_factory=Counter)
+    complete_bytes: int = 0
+
+    def add(self, records: list[dict]) -> None:
+        """Counts the records of one complete unit."""
+        unit = (records[0]["question_id"], records[0]["permutation"])
+        self.ids.add(unit)
+        n_errors = sum(record.get("error") is not None for record in records)
+        if n_errors:
+            self.with_errors[unit] = n_errors
+
+
+def read_finished_units(path: Path, units: set[tuple[str, int]], cells: list[tuple]) -> FinishedUnits:
+    """Complete units of a file in which each has one line per cell, in the order of the cells.
+
+    An append that was interrupted leaves a last line without its end, or a last unit without its last cells. Raises
+    UserError for any other damage.
+    """
+    found, records, read_bytes, torn_line = FinishedUnits(), [], 0, None
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if torn_line is not None:
+                raise _damage(path, torn_line, "is no record")
+            record = _parsed_line(line)
+            if record is None:
+                torn_line = number
+                continue
+            read_bytes += len(line)
+            unit = (record.get("question_id"), record.get("permutation"))
+            cell = (record.get("total_budget"), record.get("answer_thinking_ratio"))
+            same_unit = not records or unit == (records[0]["question_id"], records[0]["permutation"])
+            if not same_unit or not _is_among(unit, units) or cell != cells[len(records)]:
+                raise _damage(path, number, "does not belong to this run")
+            if unit in found.ids:
+                raise _damage(path, number, "is there twice")
+            records.append(record)
+            if len(records) == len(cells):
+                found.add(records)
+                found.complete_bytes, records = read_bytes, []
+    return found
+
+
+def _is_among(unit: tuple, units: set[tuple[str, int]]) -> bool:
+    question_id, permutation = unit
+    return isinstance(question_id, str) and isinstance(permutation, int) and unit in units
+
+
+def _damage(path: Path, number: int, what: str) -> UserError:
+    return UserError(f"{path}: line {number:,} {what}; mend the file or move it away, nothing was changed")
+
+
 class Journal:
-    """`records.jsonl`: one line per record, the records of a unit (question, permutation) in one append.
+    """`records.jsonl`: one line per record, the units of a batch in one append.
 
     units: the run's (question_id, permutation); cells: its (total_budget, answer_thinking_ratio), in the order of a
-    unit's lines. Opening it cuts off what an interrupted append left at the end, and collects the complete units in
-    `finished`. Raises UserError for any other damage: nothing behind a broken line is thrown away.
+    unit's lines. Opening it cuts off what an interrupted append left at the end; `finished` holds the rest. Raises
+    UserError for any other damage: nothing behind a broken line is thrown away.
     """
 
     def __init__(self, path: Path, units: set[tuple[str, int]], cells: list[tuple[int, float | None]]):
         self.path = path
-        self.finished: set[tuple[str, int]] = set()
         try:
             path.touch()
-            complete_bytes = self._read_complete_units(units, cells)
-            os.truncate(path, complete_bytes)
+            self.finished = read_finished_units(path, units, cells)
+            os.truncate(path, self.finished.complete_bytes)
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
 
-    def _read_complete_units(self, units, cells) -> int:
-        """Bytes up to the end of the last complete unit."""
-        complete_bytes = read_bytes = 0
-        unit, lines_of_unit, torn_line = None, 0, None
-        with open(self.path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                if torn_line is not None:
-                    raise self._damage(torn_line, "is no record")
-                record = _parsed_line(line)
-                if record is None:
-                    torn_line = number
-                    continue
-                read_bytes += len(line)
-                found = (record.get("question_id"), record.get("permutation"))
-                unit = found if lines_of_unit == 0 else unit
-                cell = (record.get("total_budget"), record.get("answer_thinking_ratio"))
-                if found != unit or found not in units or cell != cells[lines_of_unit]:
-                    raise self._damage(number, "does not belong to this run")
-                if found in self.finished:
-                    raise self._damage(number, "is there twice")
-                lines_of_unit += 1
-                if lines_of_unit == len(cells):
-                    self.finished.add(found)
-                    complete_bytes, lines_of_unit = read_bytes, 0
-        return complete_bytes
-
-    def _damage(self, number: int, what: str) -> UserError:
-        return UserError(f"{self.path}: line {number:,} {what}; mend the file or move it away, nothing was changed")
-
     def append(self, units: list[list[dict]]) -> None:
-        """Writes the records of complete units and flushes them to disk."""
-        with open(self.path, "ab") as file:
-            for records in units:
-                lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records]
-                file.write("".join(lines).encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        self.finished.update((records[0]["question_id"], records[0]["permutation"]) for records in units)
+        """Writes the records of complete units and flushes them to disk: all of them, or none and UserError."""
+        lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for unit in units for record in unit]
+        left = memoryview("".join(lines).encode("utf-8"))
+        try:
+            with open(self.path, "ab", buffering=0) as file:
+                before = file.tell()
+                try:
+                    while left:  # a disk that is nearly full takes a part
+                        left = left[file.write(left) :]
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(before)
+                    raise
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+        for records in units:
+            self.finished.add(records)
 
 
 def _parsed_line(line: bytes) -> dict | None:
+    """The record on a line; None if the line is torn or no record."""
     if not line.endswith(b"\n"):
         return None
     try:
-        record = json.loads(line)
+        record = strict_json(line)
     except ValueError:
         return None
     return record if isinstance(record, dict) else None

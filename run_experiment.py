@@ -3,12 +3,21 @@
     python run_experiment.py                                     # the settings below
     python run_experiment.py --total-budget 100 200 400          # every setting has a flag of its name
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
+    python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --help
 
 Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, figures/.
 """
 import sys
+
+import stop_signals
+
+if __name__ == "__main__":
+    stop_signals.listen()  # before the imports below, which take seconds
+
+import errno
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
@@ -16,22 +25,24 @@ from textwrap import fill
 from tqdm import tqdm
 
 from budgets import Cell, make_cells
-from configuration import RULES, comments_of_constants, read_settings
+from check_results import check_results
+from configuration import RULES, comments_of_constants, folder_to_check, read_settings
 from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage
-from errors import UserError
+from errors import UserError, one_line
 from evaluation_tool import check_caps, prompts_identity, sampled_thinking_tokens, summarise
 from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted, select_questions
 from results_folder import (
     SCHEMA_VERSION,
     Journal,
+    check_inputs_unchanged,
     check_writable,
+    earlier_processes,
     only_writer,
-    processes_so_far,
     read_records,
     run_name,
     write_json,
 )
-from two_stages import Unit, answer_request, compute_records, confidence_request
+from two_stages import Unit, answer_request, compute_what_fits, confidence_request, is_out_of_memory
 
 # --- Settings: unit, range and reason on each line; the README has a table of them --------------------------------
 TOTAL_BUDGET = 200  # thinking tokens per question, both stages together, >= 0 (100-400 recommended); a list sweeps
@@ -64,6 +75,9 @@ DEMO = {
     "N_PERMUTATIONS": 1,  # the model knows its gateways by their letters only
 }
 
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)  # also of what is printed to a file
+MOST_ERRORS = 0.01  # share of a run's records with an error above which the run ends: the model or the machine is ill
+
 
 def run(settings: dict) -> None:
     """The whole experiment, from checked settings to the table at the end."""
@@ -89,17 +103,22 @@ def run(settings: dict) -> None:
     if is_demo:
         print("Demo: a tiny model made for this one task, not Qwen3. Its figures say nothing about any other model.")
     print("Loading the model ...", flush=True)
+    content = encoder.model_fingerprint()
     model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
+    if encoder.model_fingerprint() != content:
+        raise UserError(f"model_name = {settings['model_name']!r}: its files changed while they were loaded; try again")
     batch_size = settings["BATCH_SIZE"] or model.rows_that_fit(tokens_per_row)
     identity = run_identity(settings, cells, questions, encoder, model)
     config = run_config(settings, identity, question_set, len(questions))
     folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)
+    if remark := check_inputs_unchanged(folder, settings, identity):
+        print(remark)
     with only_writer(folder):
         process = provenance.this_process(model.device, batch_size)
-        config["processes"] = [*processes_so_far(folder / "config.json"), process]
+        config["processes"] = [*earlier_processes(folder, identity), process]
         write_json(folder / "config.json", config)
         started = time.monotonic()
-        think_through(model, units, cells, settings["SEED"], batch_size, folder)
+        process["batch_size"] = think_through(model, units, cells, settings["SEED"], batch_size, folder)
         process["seconds"] = time.monotonic() - started
         write_json(folder / "config.json", config)
         records = read_records(folder / "records.jsonl")
@@ -194,26 +213,67 @@ def run_config(settings: dict, identity: dict, question_set: QuestionSet, n_used
     }
 
 
-def think_through(model, units: list[Unit], cells: list[Cell], seed: int, batch_size: int, folder: Path) -> None:
-    """Computes the units that the journal does not hold yet, batch by batch, each on disk before the next begins."""
+def think_through(model, units: list[Unit], cells: list[Cell], seed: int, batch_size: int, folder: Path) -> int:
+    """Computes the units that the journal does not hold yet, batch by batch, each on disk before the next begins.
+
+    Returns the batch size, smaller than the one given if memory ran out. Raises UserError if a single unit does not
+    fit into memory, if the disk is full, or if more records carry an error than MOST_ERRORS allows.
+    """
     journal = Journal(
         folder / "records.jsonl",
         units={(unit.question_id, unit.permutation) for unit in units},
         cells=[(cell.total_budget, cell.answer_thinking_ratio) for cell in cells],
     )
-    left = [unit for unit in units if (unit.question_id, unit.permutation) not in journal.finished]
-    if len(left) < len(units):
-        print(f"{len(units) - len(left):,} of {len(units):,} units are in {journal.path} already", flush=True)
-    tokens, started = 0, time.monotonic()
+    left = [unit for unit in units if (unit.question_id, unit.permutation) not in journal.finished.ids]
     done = len(units) - len(left)
+    if done:
+        nothing_left = "" if left else ": nothing is left to compute"
+        print(f"{done:,} of {len(units):,} units are in {journal.path} already{nothing_left}", flush=True)
+    check_errors(journal, len(units) * len(cells))
+    tokens, started = 0, time.monotonic()
     with tqdm(total=len(units), initial=done, desc="questions x permutations", unit="", disable=not left) as bar:
-        for start in range(0, len(left), batch_size):
-            batch = left[start : start + batch_size]
-            records = compute_records(model, batch, cells, seed, batch_size)
-            journal.append(records)
+        while left:
+            with stop_signals.held("the batch in progress"):
+                records, batch_size = compute_batch(model, left, cells, seed, batch_size)
+                journal.append(records)
+            left = left[len(records) :]
+            check_errors(journal, len(units) * len(cells))
             tokens += sum(sampled_thinking_tokens(of_unit) for of_unit in records)
             bar.set_postfix_str(f"{tokens / (time.monotonic() - started):,.0f} thinking tokens/s", refresh=False)
-            bar.update(len(batch))
+            bar.update(len(records))
+    return batch_size
+
+
+def compute_batch(model, units: list[Unit], cells: list[Cell], seed: int, batch_size: int):
+    """`compute_what_fits`, or UserError if not even one prompt fits into memory."""
+    try:
+        return compute_what_fits(model, units, cells, seed, batch_size)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        caps = tuple({cell.answer_budget for cell in cells})
+        tokens = model.encoder.tokens_needed(answer_request(units[0], caps, seed))
+        memory = ". ".join(str(error).partition("\n")[0].split(". ")[:3])  # what was asked for, what is free
+        raise UserError(
+            f"question {units[0].question_id!r}: out of memory with one prompt at a time; prompt, thinking budget and"
+            f" read-outs are {tokens:,} tokens: lower TOTAL_BUDGET, remove the question or use more memory ({memory})"
+        ) from error
+
+
+def check_errors(journal: Journal, n_records: int) -> None:
+    """Raises UserError if more than MOST_ERRORS of the run's records carry an error, unless all are of one unit.
+
+    n_records: of the finished run. Told from the start of the run to its end by the same count, so that neither batch
+    size nor an interruption decides; one unit is let off because in a small run a single broken thought is above any
+    share.
+    """
+    with_errors = journal.finished.with_errors
+    if len(with_errors) > 1 and with_errors.total() > MOST_ERRORS * n_records:
+        raise UserError(
+            f"{with_errors.total():,} of the run's {n_records:,} records carry an error (logits that are not finite),"
+            f" more than {MOST_ERRORS:.0%}: the model's weights, its number format or the machine are at fault. What"
+            f" was computed is in {journal.path}; to begin anew, mend the cause and move {journal.path.parent} away"
+        )
 
 
 def results_table(summary: dict) -> str:
@@ -276,14 +336,26 @@ def main(argv: list[str]) -> int:
     constants = {name: value for name, value in globals().items() if name in RULES}
     comments = comments_of_constants(Path(__file__).read_text(encoding="utf-8"))
     try:
+        folder = folder_to_check(argv)
+        if folder is not None:
+            return check_results(folder)
         run(read_settings(constants, DEMO, comments, __doc__, argv))
     except UserError as error:
-        print(f"run_experiment.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("run_experiment.py: stopped; the same command goes on where it was", file=sys.stderr)
-        return 130
+        return ended(2, str(error))
+    except KeyboardInterrupt as stop:
+        return ended(128 + getattr(stop, "signum", 2), f"{stop or 'stopped'}; the same command goes on where it was")
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            raise
+        return ended(2, f"cannot write: {error.strerror}; the same command goes on once this is mended")
     return 0
+
+
+def ended(status: int, reason: str) -> int:
+    """Says why the program ends, and gives back its exit status."""
+    with suppress(OSError):  # nobody can be told if what is printed goes to a full disk
+        print(f"run_experiment.py: {one_line(reason)}", file=sys.stderr, flush=True)
+    return status
 
 
 if __name__ == "__main__":

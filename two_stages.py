@@ -1,4 +1,5 @@
 """From units (a question in one order of its options) to records: answer stage, then confidence stage."""
+import sys
 from dataclasses import dataclass
 
 from budgets import Cell
@@ -88,6 +89,41 @@ def compute_records(
             judged = confidences.get((index, chosen_option(answer)), {}).get(cell.confidence_budget)
             records[-1].append(make_record(unit, cell, answer, judged))
     return records
+
+
+def compute_what_fits(
+    model: ReasoningModel, units: list[Unit], cells: list[Cell], seed: int, batch_size: int
+) -> tuple[list[list[dict]], int]:
+    """Records of the first units, as many as a batch holds, and the batch size that fitted.
+
+    When memory runs out the batch is halved and tried again. Raises the error of a batch of one that does not fit:
+    `is_out_of_memory` knows it.
+    """
+    while True:
+        try:
+            return compute_records(model, units[:batch_size], cells, seed, batch_size), batch_size
+        except (RuntimeError, MemoryError) as error:
+            if batch_size == 1 or not is_out_of_memory(error):
+                raise
+        # Outside of `except`: the error would keep alive what filled the memory.
+        from accelerate.utils.memory import clear_device_cache
+
+        clear_device_cache(garbage_collection=True)
+        batch_size = (min(batch_size, len(units)) + 1) // 2
+        print(f"Out of memory; going on with {batch_size} prompts at a time", file=sys.stderr, flush=True)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of a GPU or of the machine."""
+    from accelerate.utils.memory import should_reduce_batch_size  # here: it imports torch, which takes seconds
+
+    # What accelerate does not know: allocations beside those of torch.
+    others = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return (
+        isinstance(error, MemoryError)
+        or should_reduce_batch_size(error)
+        or (isinstance(error, RuntimeError) and any(text in str(error) for text in others))
+    )
 
 
 def _readings(model, requests, batch_size) -> list[dict[int, Reading]]:

@@ -277,6 +277,23 @@ def test_a_fault_of_a_file_is_one_line_that_names_it(name, content, expected, tm
     assert expected in message
 
 
+def test_two_fields_of_one_option_number_are_not_one_option(tmp_path):
+    for field in ("option 01", "option \u0661"):
+        assert reason(teleqna_row(**{field: "z"}), tmp_path) == "two of its fields have the same option number"
+
+
+def test_a_key_that_is_no_single_value_is_named(tmp_path):
+    assert reason(mmlu_row(answer=[0]), tmp_path) == "the key is list, not text or number"
+    assert reason(arc_row({"a": 1}, ["A", "B"]), tmp_path) == "the key is dict, not text or number"
+
+
+def test_a_doubled_column_of_a_table_is_refused(tmp_path):
+    path = tmp_path / "doubled.parquet"
+    columns = [pyarrow.array(["Q?"]), pyarrow.array([["x", "y"]]), pyarrow.array([0]), pyarrow.array([1])]
+    parquet.write_table(pyarrow.Table.from_arrays(columns, ["question", "choices", "answer", "answer"]), path)
+    assert "the column 'answer' occurs twice" in refusal(path)
+
+
 def test_a_path_is_never_looked_for_on_the_hub(tmp_path):
     for dataset in ("owner/missing.jsonl", "./missing", "~/missing.parquet", "missing.CSV"):
         assert refusal(dataset) == f"DATASET = {dataset!r}: there is no such file"

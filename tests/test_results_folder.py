@@ -1,5 +1,7 @@
+import errno
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,19 @@ import pytest
 
 from budgets import make_cells
 from errors import UserError
-from results_folder import Journal, canonical_json, check_writable, only_writer, read_records, run_name, write_json
+from results_folder import (
+    Journal,
+    canonical_json,
+    check_inputs_unchanged,
+    check_no_writer,
+    check_writable,
+    earlier_processes,
+    only_writer,
+    read_config,
+    read_records,
+    run_name,
+    write_json,
+)
 
 CELLS = [(100, 0.0), (100, 0.5), (0, None)]
 
@@ -60,7 +74,7 @@ def test_a_journal_gives_back_what_was_appended(tmp_path):
     journal.append(UNITS[:1])
     journal.append(UNITS[1:])
     assert list(read_records(path)) == UNITS[0] + UNITS[1]
-    assert open_journal(path).finished == {("one/two\n", 0), ("é", 1)}
+    assert open_journal(path).finished.ids == set(KEYS)
 
 
 def test_a_journal_cut_at_any_byte_keeps_its_complete_units(tmp_path):
@@ -72,7 +86,7 @@ def test_a_journal_cut_at_any_byte_keeps_its_complete_units(tmp_path):
         path.write_bytes(whole[:length])
         journal = open_journal(path)
         kept = 1 if length >= len(first_unit) else 0
-        assert len(journal.finished) == kept
+        assert len(journal.finished.ids) == kept
         assert path.read_bytes() == (first_unit if kept else b"")
     journal.append(UNITS[1:])
     assert path.read_bytes() == whole
@@ -87,6 +101,9 @@ def test_damage_that_is_not_a_torn_end_is_refused_and_nothing_is_thrown_away(tmp
         ([lines[0], b"\xff" + lines[1], *lines[2:]], "line 2 is no record"),
         ([lines[0], b"[1]\n", *lines[2:]], "line 2 is no record"),
         ([lines[0], b"{}\n", *lines[2:]], "line 2 does not belong"),
+        ([lines[0], b"[" * 100_000 + b"\n", *lines[2:]], "line 2 is no record"),
+        ([lines[0].replace(b"0.0", b"NaN"), *lines[1:]], "line 1 is no record"),
+        ([b'{"question_id": [], "permutation": {}, "total_budget": 100}\n', *lines[1:]], "line 1 does not belong"),
         ([*lines, *lines[:3]], "line 7 is there twice"),
         ([*lines, foreign], "line 7 does not belong"),
         ([lines[1], lines[0], *lines[2:]], "line 1 does not belong"),
@@ -96,6 +113,105 @@ def test_damage_that_is_not_a_torn_end_is_refused_and_nothing_is_thrown_away(tmp
         with pytest.raises(UserError, match=words):
             open_journal(path)
         assert path.read_bytes() == b"".join(damaged)
+
+
+def test_a_journal_counts_records_with_an_error_per_unit(tmp_path):
+    broken = [dict(one, error="logits not finite") if one["total_budget"] else one for one in UNITS[0]]
+    journal = open_journal(tmp_path / "records.jsonl")
+    journal.append([broken, UNITS[1]])
+    assert journal.finished.with_errors == open_journal(journal.path).finished.with_errors == {KEYS[0]: 2}
+
+
+def test_units_are_appended_in_one_write(tmp_path, monkeypatch):
+    journal, flushed = open_journal(tmp_path / "records.jsonl"), []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(os.fstat(descriptor).st_size))
+    journal.append(UNITS)
+    assert flushed == [(tmp_path / "records.jsonl").stat().st_size]
+    assert flushed[0] > 0
+
+
+@pytest.fixture
+def limited_disk():
+    """Sets the size that no file may grow over, which fails like a full disk; lifted at the end."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_write_that_fails_leaves_the_journal_as_it_was_and_works_once_there_is_room(tmp_path, limited_disk):
+    journal = open_journal(tmp_path / "records.jsonl")
+    journal.append(UNITS[:1])
+    whole = journal.path.read_bytes()
+    limited_disk(len(whole) + 50)
+    with pytest.raises(UserError, match=r"records\.jsonl: cannot be written \(File too large\)"):
+        journal.append(UNITS[1:])
+    assert journal.path.read_bytes() == whole
+    assert journal.finished.ids == {KEYS[0]}
+    limited_disk(1_000_000)
+    journal.append(UNITS[1:])
+    assert list(read_records(journal.path)) == UNITS[0] + UNITS[1]
+
+
+def test_json_that_cannot_be_written_leaves_what_was_there(tmp_path, limited_disk):
+    path = tmp_path / "summary.json"
+    write_json(path, {"value": 1})
+    limited_disk(100)
+    with pytest.raises(UserError, match=r"summary\.json: cannot be written \(File too large\)"):
+        write_json(path, {"value": "x" * 1000})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"value": 1}
+    assert [one.name for one in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_a_flush_that_fails_is_a_write_that_fails(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal = open_journal(tmp_path / "records.jsonl")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UserError, match="No space left on device"):
+        journal.append(UNITS)
+    assert journal.path.read_bytes() == b""
+    assert journal.finished.ids == set()
+
+
+IDENTITY = {"questions": "a", "model": "b", "tokenizer": "c", "seed": 1}
+SETTINGS = {"model_name": "m", "DATASET": "d", "DATASET_CONFIG": "", "DATASET_SPLIT": "test"}
+
+
+def write_config(folder, identity=IDENTITY, settings=SETTINGS):
+    folder.mkdir(parents=True)
+    config = {"settings": settings, "identity": identity, "questions": {}, "processes": ["first"]}
+    write_json(folder / "config.json", config)
+    return folder
+
+
+def test_a_run_folder_of_another_run_is_refused_naming_what_differs(tmp_path):
+    folder = write_config(tmp_path / "run")
+    assert earlier_processes(folder, IDENTITY) == ["first"]
+    assert earlier_processes(tmp_path / "none", IDENTITY) == []
+    with pytest.raises(UserError, match="with other questions, seed; move the folder away"):
+        earlier_processes(folder, IDENTITY | {"questions": "z", "seed": 2})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"settings": {}}', b"\xff", b"[" * 100_000])
+def test_a_broken_config_is_refused(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"config\.json: it is no config\.json of a run"):
+        read_config(tmp_path)
+
+
+@pytest.mark.parametrize(("part", "setting"), [("questions", "DATASET"), ("model", "model_name")])
+def test_an_unfinished_run_whose_input_changed_is_not_left_behind(tmp_path, part, setting):
+    old = write_config(tmp_path / "old")
+    new, changed = tmp_path / "new", IDENTITY | {part: "changed"}
+    words = f"{setting} = .* the content .{part}. is not what the unfinished run .*old began"
+    with pytest.raises(UserError, match=words):
+        check_inputs_unchanged(new, SETTINGS, changed)
+    (old / "summary.json").write_text("{}")
+    assert "the finished run old had" in check_inputs_unchanged(new, SETTINGS, changed)
+    assert check_inputs_unchanged(new, SETTINGS, IDENTITY) is None
+    assert check_inputs_unchanged(new, SETTINGS, changed | {"seed": 2}) is None  # another experiment
+    assert check_inputs_unchanged(new, SETTINGS | {setting: "another"}, changed) is None
 
 
 def test_a_run_folder_has_one_writer_and_a_lock_ends_with_its_process(tmp_path):
@@ -109,10 +225,13 @@ def test_a_run_folder_has_one_writer_and_a_lock_ends_with_its_process(tmp_path):
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(UserError, match=f"process {holder.pid} on "), only_writer(folder):
             pass
+        with pytest.raises(UserError, match=f"process {holder.pid} on "):
+            check_no_writer(folder)
     finally:
         holder.kill()
         holder.wait()
         holder.stdout.close()
+    check_no_writer(folder)
     with only_writer(folder):
         assert f"process {os.getpid()} " in (folder / "lock").read_text(encoding="utf-8")
 

@@ -1,9 +1,13 @@
 """The real script through its real command line, on a tiny model."""
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +16,12 @@ from conftest import TEMPLATES, make_tokenizer, save_tiny_model
 from test_two_stages import assert_same_records
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+import hugging_face_model
 import run_experiment
 from budgets import make_cells
+from check_results import check_results
 from evaluation_tool import CONFIDENCE_NAMES, summarise
+from hugging_face_model import HuggingFaceModel
 from results_folder import read_records
 from two_stages import Unit, confidence_request
 
@@ -218,6 +225,171 @@ def test_units_come_longest_first_and_the_longest_proposed_answer_is_counted(tin
     units, tokens_per_row = run_experiment.longest_first([short, long], tiny_model.encoder, cells)
     assert units == [long, short]
     assert tokens_per_row == tiny_model.encoder.tokens_needed(confidence_request(long, 1, (10,), 0))
+
+
+# --- faults: what was computed stays, one line says what went wrong ---------------------------------------------------
+
+
+class SickModel(HuggingFaceModel):
+    """Gives logits that are not finite in one stage of the questions whose text holds a word of `sick`."""
+
+    sick, stage, most = (), "answer", 10**9
+
+    def read_thoughts(self, requests):
+        if len(requests) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has 1 GiB free. See ...")
+        readings = super().read_thoughts(requests)
+        for index, request in enumerate(requests):
+            is_stage = ("answer" in request.readouts) == (self.stage == "answer")
+            if is_stage and any(f"number {number}?" in request.user_text for number in self.sick):
+                missing = dict.fromkeys(request.readouts)
+                readings[index] = [replace(one, readouts=missing, error="logits not finite") for one in readings[index]]
+        return readings
+
+
+@pytest.fixture
+def sick_model(monkeypatch):
+    monkeypatch.setattr(hugging_face_model, "HuggingFaceModel", SickModel)
+    monkeypatch.setattr(SickModel, "sick", ())
+    monkeypatch.setattr(SickModel, "most", 10**9)
+    return SickModel
+
+
+@pytest.fixture
+def two_hundred(arguments, tmp_path):
+    """Arguments of a run of 200 records: 200 questions in one cell without thinking."""
+    rows = [{"id": f"q{n}", "question": f"Why number {n}?", "choices": ["x", "y"], "answer": n % 2} for n in range(200)]
+    path = tmp_path / "two_hundred.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    changed = with_flag(with_flag(arguments, "--dataset", str(path)), "--total-budget", "0")
+    changed = with_flag(with_flag(changed, "--n-questions", "0"), "--n-permutations", "1")
+    return with_flag(changed, "--batch-size", "16")
+
+
+@pytest.mark.parametrize("stage", ["answer", "confidence"])
+def test_one_broken_record_of_200_is_counted_shown_and_not_scored(two_hundred, sick_model, capsys, monkeypatch, stage):
+    monkeypatch.setattr(sick_model, "sick", (7,))
+    monkeypatch.setattr(sick_model, "stage", stage)
+    assert run_experiment.main(two_hundred) == 0
+    assert "Records: 200, with errors: 1, without a confidence: 1." in capsys.readouterr().out
+    folder = run_folder(two_hundred)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["n_records"], summary["n_errors"]) == (200, 1)
+    assert summary["cells"][0]["per_permutation"][0]["n"] == 199
+    assert [summary["cells"][0]["confidences"][name]["n"] for name in CONFIDENCE_NAMES] == [199] * 4
+    (broken,) = [record for record in records_by_key(folder).values() if record["error"]]
+    assert broken["question_id"] == "q7"
+    assert broken["error"] == f"{stage} stage: logits not finite"
+    assert (broken["confidence"], broken["p_true"]) == (None, None)
+    assert (broken["predicted_option"] is None) == (stage == "answer")
+    assert check_results(str(folder)) == 0
+
+
+def test_more_than_one_percent_of_broken_records_ends_the_run_and_every_later_one(
+    two_hundred, sick_model, capsys, monkeypatch
+):
+    monkeypatch.setattr(sick_model, "sick", tuple(range(0, 200, 20)))
+    assert run_experiment.main(two_hundred) == 2
+    line = capsys.readouterr().err.strip().split("\n")[-1]
+    assert "of the run's 200 records carry an error (logits that are not finite), more than 1%" in line
+    folder = run_folder(two_hundred)
+    on_disk = (folder / "records.jsonl").read_bytes()
+    assert 3 <= sum(record["error"] is not None for record in records_by_key(folder).values()) <= 10
+    assert not (folder / "summary.json").exists()
+    monkeypatch.setattr(sick_model, "sick", ())
+    assert run_experiment.main(two_hundred) == 2
+    assert "more than 1%" in capsys.readouterr().err
+    assert (folder / "records.jsonl").read_bytes() == on_disk
+
+
+def test_a_single_broken_question_does_not_end_a_small_run(arguments, sick_model, monkeypatch):
+    monkeypatch.setattr(sick_model, "sick", (0,))
+    arguments = with_flag(with_flag(arguments, "--n-questions", "0"), "--n-permutations", "1")
+    assert run_experiment.main(arguments) == 0
+    assert sum(record["error"] is not None for record in records_by_key(run_folder(arguments)).values()) == 1
+
+
+def test_out_of_memory_halves_the_batch_and_config_says_so(arguments, sick_model, monkeypatch, capsys):
+    monkeypatch.setattr(sick_model, "most", 2)
+    assert run_experiment.main(arguments) == 0
+    assert "Out of memory; going on with 3 prompts" in capsys.readouterr().err
+    config = json.loads((run_folder(arguments) / "config.json").read_text(encoding="utf-8"))
+    assert config["processes"][0]["batch_size"] == 2
+    assert len(records_by_key(run_folder(arguments))) == 12
+
+
+def test_a_prompt_that_does_not_fit_alone_is_named_with_its_length_and_the_memory(
+    arguments, sick_model, monkeypatch, capsys
+):
+    monkeypatch.setattr(sick_model, "most", 0)
+    assert run_experiment.main(arguments) == 2
+    line = capsys.readouterr().err.strip().split("\n")[-1]
+    assert re.search(r"question 'question \d+': out of memory with one prompt at a time; .* are \d+ tokens", line)
+    assert "(CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has 1 GiB free)" in line
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_once_there_is_room(arguments):
+    """RLIMIT_FSIZE stands for the full disk: writes past the limit fail in the same place."""
+    limit = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000));"
+        " sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limit, str(SCRIPT), *with_flag(arguments, "--batch-size", "1")],
+        capture_output=True, text=True, timeout=120, cwd=SCRIPT.parent,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "records.jsonl: cannot be written (File too large); what was computed before is kept" in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = records_by_key(run_folder(arguments))
+    assert 0 < len(kept) < 12
+    assert run_experiment.main(arguments) == 0
+    resumed = records_by_key(run_folder(arguments))
+    assert len(resumed) == 12
+    assert all(resumed[key] == record for key, record in kept.items())
+
+
+def test_a_changed_data_file_does_not_leave_an_unfinished_run_behind(arguments, tmp_path, capsys):
+    path = Path(shutil.copy(arguments[3], tmp_path / "questions.json"))
+    arguments = with_flag(arguments, "--dataset", str(path))
+    assert run_experiment.main(arguments) == 0
+    folder = run_folder(arguments)
+    path.write_text(path.read_text(encoding="utf-8").replace("Which choice", "What choice"), encoding="utf-8")
+    (folder / "summary.json").unlink()
+    line = refusal(arguments, capsys)
+    assert f"DATASET = {str(path)!r}: the content (questions) is not what the unfinished run {folder} began" in line
+    assert len(list(folder.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_run_after_its_batch_and_the_run_goes_on(arguments, signum, status):
+    arguments = with_flag(with_flag(arguments, "--batch-size", "1"), "--total-budget", "200")
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    folder = Path(arguments[5])
+    while process.poll() is None and not any(path.stat().st_size for path in folder.glob("*/records.jsonl")):
+        time.sleep(0.01)
+    process.send_signal(signum)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == status
+    last = errors.strip().split("\n")[-1]
+    assert last == f"run_experiment.py: stopped by {signum.name}; the same command goes on where it was"
+    assert "Traceback" not in errors
+    kept = records_by_key(run_folder(arguments))
+    assert 0 < len(kept) < 12
+    assert run_experiment.main(arguments) == 0
+    assert len(records_by_key(run_folder(arguments))) == 12
+
+
+def test_check_is_a_flag_of_its_own(arguments, capsys):
+    assert run_experiment.main(arguments) == 0
+    assert run_experiment.main(["--check", arguments[5]]) == 0
+    assert "complete and consistent" in capsys.readouterr().out
+    assert run_experiment.main(["--check", arguments[5], "--seed", "1"]) == 2
+    assert "--check reads a folder of results and takes no other flag (--seed 1)" in capsys.readouterr().err
+    (run_folder(arguments) / "summary.json").unlink()
+    assert run_experiment.main(["--check", arguments[5]]) == 1
 
 
 # --- bad input: one line, exit status 2, no traceback ---------------------------------------------------------------

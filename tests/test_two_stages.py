@@ -2,11 +2,20 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from budgets import make_cells
 from evaluation_tool import CONFIDENCES
 from model_interface import Reading, ReadoutResult
-from two_stages import Unit, answer_request, compute_records, confidence_request, random_key
+from two_stages import (
+    Unit,
+    answer_request,
+    compute_records,
+    compute_what_fits,
+    confidence_request,
+    is_out_of_memory,
+    random_key,
+)
 
 GRID = make_cells([0, 7, 60], [0, 0.29, 0.5, 1])
 
@@ -171,3 +180,64 @@ def test_no_batch_is_larger_than_asked_for():
     model = ScriptedModel({0: 0, 5: 1, 10: 0})
     compute_records(model, UNITS, make_cells([10], [0, 0.5, 1]), seed=1, batch_size=3)
     assert max(len(batch) for batch in model.requests) == 3
+
+
+# --- Memory ----------------------------------------------------------------------------------------------------------
+
+CUDA_LINE = (
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.20 GiB is free."
+    " Including non-PyTorch memory, this process has 77.90 GiB memory in use."
+)
+
+
+class SmallMemory:
+    """A model that runs out of memory above so many prompts at a time."""
+
+    def __init__(self, model, most):
+        self.model, self.most, self.asked = model, most, []
+
+    def read_thoughts(self, requests):
+        self.asked.append(len(requests))
+        if len(requests) > self.most:
+            raise torch.OutOfMemoryError(CUDA_LINE)
+        return self.model.read_thoughts(requests)
+
+
+@pytest.mark.parametrize("most", [16, 8, 4, 2, 1])
+def test_a_batch_that_does_not_fit_is_halved_and_no_record_is_lost_or_doubled(tiny_model, capsys, most):
+    cells = make_cells([7], [0.5])
+    units = [make_unit(number, permutation) for number in range(8) for permutation in range(2)]
+    wanted = compute_records(tiny_model, units, cells, seed=1, batch_size=4)
+    model, left, records, batch_size = SmallMemory(tiny_model, most), units, [], 16
+    while left:
+        some, batch_size = compute_what_fits(model, left, cells, 1, batch_size)
+        records += some
+        left = left[len(some) :]
+    assert batch_size == most
+    assert len([size for size in model.asked if size > most]) == 4 - (most.bit_length() - 1)  # each size fails once
+    assert capsys.readouterr().err.count("Out of memory; going on with") == 4 - (most.bit_length() - 1)
+    for of_unit, other in zip(records, wanted, strict=True):
+        assert_same_records(of_unit[0], other[0])
+
+
+def test_one_prompt_that_does_not_fit_and_other_faults_are_not_tried_again(tiny_model):
+    model = SmallMemory(tiny_model, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        compute_what_fits(model, UNITS, GRID, 1, 4)
+    assert model.asked == [4, 2, 1]
+
+    class Broken:
+        def read_thoughts(self, requests):
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with pytest.raises(RuntimeError, match="assert"):
+        compute_what_fits(Broken(), UNITS, GRID, 1, 4)
+
+
+def test_what_counts_as_out_of_memory():
+    assert is_out_of_memory(torch.OutOfMemoryError(CUDA_LINE))
+    assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("shape mismatch"))
+    assert not is_out_of_memory(ValueError("CUDA out of memory."))

@@ -1,0 +1,50 @@
+"""Ctrl-C and SIGTERM (what a pre-empted machine sends): work in progress is finished first, a second Ctrl-C is at once.
+
+The state is the process's own, as its signal handlers are.
+"""
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_received: int | None = None  # the first signal that asked for an end
+_held_work: str | None = None  # what is finished first
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked for an end. signum: its number; the exit status is 128 + signum."""
+
+    def __init__(self, signum: int):
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+def listen() -> None:
+    """From now on Ctrl-C and SIGTERM raise Stopped, at once or at the end of a `held` block."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _on_signal)
+
+
+@contextmanager
+def held(what: str) -> Iterator[None]:
+    """A signal that comes inside is kept until the block has ended, and then raises Stopped. what: the work inside."""
+    global _held_work
+    _held_work = what
+    try:
+        yield
+    finally:
+        _held_work = None
+    if _received is not None:
+        raise Stopped(_received)
+
+
+def _on_signal(signum, _frame):
+    global _received
+    if _received is not None and signum == signal.SIGINT:
+        os._exit(128 + signum)
+    _received = _received or signum
+    if _held_work is None:
+        raise Stopped(signum)
+    # Not `print`: it may be what the signal has interrupted, and cannot be entered twice.
+    line = f"\n{signal.Signals(signum).name}: ending after {_held_work}; Ctrl-C ends at once\n"
+    os.write(2, line.encode())

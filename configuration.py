@@ -108,7 +108,7 @@ def read_settings(
 
 def folder_to_check(argv: list[str]) -> str | None:
     """The folder behind `--check`; None if a run is asked for. Raises UserError if another flag stands beside it."""
-    parser = _OneLineParser(add_help=False, allow_abbrev=False)
+    parser = OneLineParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--check")
     given, others = parser.parse_known_args(argv)
     if given.check is not None and others:

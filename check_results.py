@@ -7,7 +7,7 @@ from pathlib import Path
 from errors import UserError, one_line
 from evaluation_tool import CONFIDENCE_NAMES, STAGES, summarise
 from question_sets import Question, fingerprint
-from results_folder import check_no_writer, read_config, read_records, sha256_of, strict_json
+from results_folder import check_no_writer, process_journals, read_config, read_records, sha256_of, strict_json
 
 _MOST_SHOWN = 20  # problems of a run
 _SHARES = (*CONFIDENCE_NAMES, "answer_readout_mass", "confidence_readout_mass", "p_true_readout_mass")
@@ -51,6 +51,8 @@ def run_problems(run: Path) -> Iterator[str]:
     named = run.name.rpartition("_")[2]
     if len(named) == 12 and named != sha256_of(config["identity"])[:12]:
         yield "the name of the folder is not that of its config.json"
+    for path in process_journals(run):
+        yield f"{path.name}: of an interrupted launch; the run's own command takes it into records.jsonl"
     records = _CheckedRecords(cells)
     try:
         yield from records.problems(run / "records.jsonl")

@@ -96,9 +96,12 @@ class HuggingFaceModel:
     on it. Raises UserError if the weights cannot be loaded.
     """
 
-    def __init__(self, encoder: PromptEncoder, temperature: float, top_p: float, top_k: int, decoding: str = ""):
+    def __init__(
+        self, encoder: PromptEncoder, temperature: float, top_p: float, top_k: int, device=None, decoding: str = ""
+    ):
         self.encoder = encoder
-        self.model = _load_weights(encoder)
+        self.model = _load_weights(encoder, device)
+        self._own_device = device
         self.model.generation_config = GenerationConfig()  # a published repetition penalty would change the sampling
         self.device = self.model.get_input_embeddings().weight.device
         if self.device.type == "cpu" and self.model.num_parameters() < _TINY_MODEL:
@@ -191,7 +194,8 @@ class HuggingFaceModel:
         """Rows of a batch, >= 1: as many as a GPU's free memory holds; on a CPU a size that keeps its cores busy."""
         if self.device.type != "cuda":
             return _CPU_ROWS
-        free = min(torch.cuda.mem_get_info(device)[0] for device in range(torch.cuda.device_count()))
+        devices = [self._own_device] if self._own_device else range(torch.cuda.device_count())
+        free = min(torch.cuda.mem_get_info(device)[0] for device in devices)
         rows = int((0.9 * free - self._bytes_of_a_pass(tokens_per_row)) / self._bytes_per_row(tokens_per_row))
         return max(1, min(rows, _MOST_ROWS))
 
@@ -303,17 +307,29 @@ class HuggingFaceModel:
             )
 
 
-def _load_weights(encoder):
-    several_gpus = torch.cuda.device_count() > 1
+def _load_weights(encoder, device):
+    """device: this process's own, None in a single process, which may spread the model over all GPUs."""
+    if device is None:
+        several_gpus = torch.cuda.device_count() > 1
+        device_map = "auto" if several_gpus else ("cuda" if torch.cuda.is_available() else "cpu")
+    else:
+        device_map = {"": device}
     try:
         model = AutoModelForCausalLM.from_pretrained(
             encoder.weights_folder(),
             dtype="auto",
-            device_map="auto" if several_gpus else ("cuda" if torch.cuda.is_available() else "cpu"),
+            device_map=device_map,
             attn_implementation="sdpa",  # takes the boolean masks that read several caps off one cache
             use_safetensors=True,  # other weight formats can run code
             trust_remote_code=False,
         )
+    except torch.OutOfMemoryError as error:
+        if device is None:
+            raise UserError(f"model_name = {encoder.model_name!r}: out of GPU memory while loading it") from error
+        raise UserError(
+            f"model_name = {encoder.model_name!r}: it does not fit into {device}, and with several processes each holds"
+            " the whole model; start one without accelerate launch, which spreads the model over all GPUs"
+        ) from error
     except (*HUB_ERRORS, SafetensorError, RuntimeError) as error:  # RuntimeError: weights of other shapes, no memory
         name = encoder.model_name
         raise UserError(f"model_name = {name!r}: {hub_fault(error, hub_page(name))}") from error

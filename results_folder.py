@@ -290,11 +290,33 @@ class Journal:
     """
 
     def __init__(self, path: Path, units: set[tuple[str, int]], cells: list[tuple[int, float | None]]):
-        self.path = path
+        self.path, self.units, self.cells = path, units, cells
         try:
             path.touch()
             self.finished = read_finished_units(path, units, cells)
             os.truncate(path, self.finished.complete_bytes)
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from error
+
+    def take_over(self, path: Path) -> None:
+        """Moves the units of another process's journal into this one, those that it lacks. Raises UserError for damage.
+
+        A crash in between leaves both; the next call finds what is there already.
+        """
+        try:
+            with open(path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found = read_finished_units(path, self.units, self.cells)
+                left = found.complete_bytes
+                while left:
+                    lines = [file.readline() for _ in self.cells]
+                    left -= sum(map(len, lines))
+                    records = [json.loads(line) for line in lines]
+                    if (records[0]["question_id"], records[0]["permutation"]) not in self.finished.ids:
+                        self.append([records])
+            path.unlink()
+        except BlockingIOError:
+            raise UserError(f"{path}: a process of an earlier launch is still writing there; wait for it") from None
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
 
@@ -316,6 +338,27 @@ class Journal:
             raise _cannot_write(self.path, error) from error
         for records in units:
             self.finished.add(records)
+
+
+def process_journal(folder: Path, index: int) -> Path:
+    """Journal of a process that is not the main one, until the main process takes it over."""
+    return folder / f"records.process-{index}.jsonl"
+
+
+def process_journals(folder: Path) -> list[Path]:
+    """Journals of processes that were not taken over yet."""
+    return sorted(folder.glob("records.process-*.jsonl"))
+
+
+@contextmanager
+def only_writer_of(path: Path) -> Iterator[None]:
+    """Holds a process's journal, so that no later launch takes it over while this process still writes."""
+    try:
+        with open(path, "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError:
+        raise UserError(f"{path}: a process of an earlier launch is still writing there; wait for it") from None
 
 
 def _parsed_line(line: bytes) -> dict | None:

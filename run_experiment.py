@@ -3,6 +3,7 @@
     python run_experiment.py                                     # the settings below
     python run_experiment.py --total-budget 100 200 400          # every setting has a flag of its name
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
+    accelerate launch run_experiment.py                          # several GPUs: README, "More than one GPU"
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --help
 
@@ -31,6 +32,7 @@ from configuration import RULES, comments_of_constants, folder_to_check, read_se
 from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage
 from errors import UserError, one_line
 from evaluation_tool import check_caps, prompts_identity, sampled_thinking_tokens, summarise
+from processes import ToldElsewhere, joined, speaks_for_machine
 from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted, select_questions
 from results_folder import (
     SCHEMA_VERSION,
@@ -39,6 +41,9 @@ from results_folder import (
     check_writable,
     earlier_processes,
     only_writer,
+    only_writer_of,
+    process_journal,
+    process_journals,
     read_records,
     run_name,
     write_json,
@@ -81,8 +86,8 @@ MOST_ERRORS = 0.01  # share of a run's records with an error above which the run
 CLOSE_TO_CONTEXT = 64  # tokens; more than the orders of a question's options can differ in length
 
 
-def run(settings: dict) -> None:
-    """The whole experiment, from checked settings to the table at the end."""
+def run(settings: dict, team) -> None:
+    """The whole experiment, from checked settings to the table at the end. team: the processes of the run."""
     # Imported once the settings are known to be right: torch and transformers take seconds.
     import provenance
     from hugging_face_model import HuggingFaceModel
@@ -93,7 +98,7 @@ def run(settings: dict) -> None:
     conventional = [0] if settings["CONVENTIONAL_ARM"] else []
     cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
     save_dir = check_writable(settings["SAVE_DIR"])
-    print(f"Reading {settings['DATASET']} and the tokenizer of {settings['model_name']} ...", flush=True)
+    team.say(f"Reading {settings['DATASET']} and the tokenizer of {settings['model_name']} ...")
     question_set = load_questions(settings["DATASET"], settings["DATASET_CONFIG"] or None, settings["DATASET_SPLIT"])
     questions = select_questions(question_set.questions, settings["N_QUESTIONS"], settings["SEED"])
     units = make_units(questions, settings["N_PERMUTATIONS"], settings["SEED"])
@@ -104,27 +109,31 @@ def run(settings: dict) -> None:
 
     is_demo = all(settings[name] == DEMO[name] for name in ("model_name", "DATASET"))
     if is_demo:
-        print("Demo: a tiny model made for this one task, not Qwen3. Its figures say nothing about any other model.")
-    print("Loading the model ...", flush=True)
+        team.say("Demo: a tiny model made for this one task, not Qwen3. Its figures say nothing about any other model.")
+    team.say("Loading the model ...")
     content = encoder.model_fingerprint()
-    model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
+    model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"], team.device)
     if encoder.model_fingerprint() != content:
         raise UserError(f"model_name = {settings['model_name']!r}: its files changed while they were loaded; try again")
     batch_size = settings["BATCH_SIZE"] or model.rows_that_fit(tokens_per_row)
     peak = model.predicted_peak_bytes(batch_size, tokens_per_row)
-    print(f"Prompts at a time: {batch_size:,}; memory at the peak, predicted: {peak / 1e9:.1f} GB", flush=True)
+    team.say(f"Prompts at a time: {batch_size:,}; memory at the peak, predicted: {peak / 1e9:.1f} GB")
     identity = run_identity(settings, cells, questions, encoder, model)
     config = run_config(settings, identity, question_set, len(questions))
     folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)
+    process = provenance.this_process(model.device, batch_size) | {"process_index": team.index}
+    entries = team.meet(folder.name, process | {"n_processes": team.number})
+    if not team.is_main:
+        compute_share(team, model, units, cells, settings["SEED"], batch_size, folder, entries[team.index])
+        return
     if remark := check_inputs_unchanged(folder, settings, identity):
-        print(remark)
+        team.say(remark)
     with only_writer(folder):
-        process = provenance.this_process(model.device, batch_size)
-        config["processes"] = [*earlier_processes(folder, identity), process]
+        earlier = earlier_processes(folder, identity)
+        config["processes"] = [*earlier, *entries]
         write_json(folder / "config.json", config)
-        started = time.monotonic()
-        process["batch_size"] = think_through(model, units, cells, settings["SEED"], batch_size, folder)
-        process["seconds"] = time.monotonic() - started
+        think_through(team, model, units, cells, settings["SEED"], batch_size, folder, entries[0])
+        config["processes"] = [*earlier, *team.finished_entries(entries[0])]
         write_json(folder / "config.json", config)
         records = read_records(folder / "records.jsonl")
         summary = summarise(map(check_caps, records), settings["TARGET_ERROR"], settings["SEED"])
@@ -229,35 +238,76 @@ def run_config(settings: dict, identity: dict, question_set: QuestionSet, n_used
     }
 
 
-def think_through(model, units: list[Unit], cells: list[Cell], seed: int, batch_size: int, folder: Path) -> int:
-    """Computes the units that the journal does not hold yet, batch by batch, each on disk before the next begins.
-
-    Returns the batch size, smaller than the one given if memory ran out. Raises UserError if a single unit does not
-    fit into memory, if the disk is full, or if more records carry an error than MOST_ERRORS allows.
-    """
-    journal = Journal(
-        folder / "records.jsonl",
+def open_journal(path: Path, units: list[Unit], cells: list[Cell]) -> Journal:
+    """A journal of the run."""
+    return Journal(
+        path,
         units={(unit.question_id, unit.permutation) for unit in units},
         cells=[(cell.total_budget, cell.answer_thinking_ratio) for cell in cells],
     )
-    left = [unit for unit in units if (unit.question_id, unit.permutation) not in journal.finished.ids]
+
+
+def think_through(
+    team, model, units: list[Unit], cells: list[Cell], seed: int, batch_size: int, folder: Path, entry: dict
+) -> None:
+    """Main process: computes the units that no journal holds yet, its share of them, and takes over what others do.
+
+    Sets the entry's `batch_size`, smaller than the one given if memory ran out, and `seconds`. Raises UserError if a
+    single unit does not fit into memory, if the disk is full, or if more records carry an error than MOST_ERRORS
+    allows.
+    """
+    journal, n_records = open_journal(folder / "records.jsonl", units, cells), len(units) * len(cells)
+    for path in process_journals(folder):  # of an earlier launch that was interrupted
+        journal.take_over(path)
+    left = [i for i, unit in enumerate(units) if (unit.question_id, unit.permutation) not in journal.finished.ids]
     done = len(units) - len(left)
     if done:
         nothing_left = "" if left else ": nothing is left to compute"
         print(f"{done:,} of {len(units):,} units are in {journal.path} already{nothing_left}", flush=True)
-    check_errors(journal, len(units) * len(cells))
-    tokens, started = 0, time.monotonic()
+    check_errors(journal, n_records)
+    share = [units[index] for index in team.hand_out(left)]
+    started = time.monotonic()
     with tqdm(total=len(units), initial=done, desc="questions x permutations", unit="", disable=not left) as bar:
-        while left:
-            with stop_signals.held("the batch in progress"):
-                records, batch_size = compute_batch(model, left, cells, seed, batch_size)
-                journal.append(records)
-            left = left[len(records) :]
-            check_errors(journal, len(units) * len(cells))
-            tokens += sum(sampled_thinking_tokens(of_unit) for of_unit in records)
+
+        def show(n_units, tokens):
             bar.set_postfix_str(f"{tokens / (time.monotonic() - started):,.0f} thinking tokens/s", refresh=False)
-            bar.update(len(records))
-    return batch_size
+            bar.update(done + n_units - bar.n)
+
+        compute(team, model, share, cells, seed, batch_size, journal, n_records, entry, show)
+        while team.others_at_work():
+            show(*team.progress(0, 0))
+            time.sleep(0.2)
+        if left:
+            show(*team.progress(0, 0))
+    for path in process_journals(folder):
+        journal.take_over(path)
+    check_errors(journal, n_records)
+
+
+def compute_share(
+    team, model, units: list[Unit], cells: list[Cell], seed: int, batch_size: int, folder: Path, entry: dict
+) -> None:
+    """Not the main process: computes its share into a journal of its own."""
+    n_records, share = len(units) * len(cells), [units[index] for index in team.own_share()]
+    path = process_journal(folder, team.index)
+    with only_writer_of(path):
+        journal = open_journal(path, share, cells)
+        compute(team, model, share, cells, seed, batch_size, journal, n_records, entry, lambda *counts: None)
+    team.finish(entry)
+
+
+def compute(team, model, left: list[Unit], cells, seed, batch_size, journal: Journal, n_records, entry, show) -> None:
+    """Batch by batch, each on disk before the next begins. show: is given units and thinking tokens done so far."""
+    started = time.monotonic()
+    while left:
+        team.check()
+        with stop_signals.held("the batch in progress"):
+            records, batch_size = compute_batch(model, left, cells, seed, batch_size)
+            journal.append(records)
+        left = left[len(records) :]
+        check_errors(journal, n_records)
+        show(*team.progress(len(records), sum(sampled_thinking_tokens(of_unit) for of_unit in records)))
+    entry["batch_size"], entry["seconds"] = batch_size, time.monotonic() - started
 
 
 def compute_batch(model, units: list[Unit], cells: list[Cell], seed: int, batch_size: int):
@@ -351,12 +401,19 @@ def main(argv: list[str]) -> int:
     """Runs the experiment; returns the exit status."""
     constants = {name: value for name, value in globals().items() if name in RULES}
     comments = comments_of_constants(Path(__file__).read_text(encoding="utf-8"))
+    settings = None
     try:
         folder = folder_to_check(argv)
         if folder is not None:
             return check_results(folder)
-        run(read_settings(constants, DEMO, comments, __doc__, argv))
+        settings = read_settings(constants, DEMO, comments, __doc__, argv)
+        with joined() as team:
+            run(settings, team)
+    except ToldElsewhere:
+        return 2
     except UserError as error:
+        if settings is None and not speaks_for_machine():  # every process meets it alike
+            return 2
         return ended(2, str(error))
     except KeyboardInterrupt as stop:
         return ended(128 + getattr(stop, "signum", 2), stop_signals.how_to_go_on(stop))

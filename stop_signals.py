@@ -5,9 +5,13 @@ The state is the process's own, as its signal handlers are.
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_LAUNCHER_REPEATS = 2  # seconds within which a launcher passes on the Ctrl-C that its processes had from the terminal
+
+_received_at = 0.0
 _received: int | None = None  # the first signal that asked for an end
 _held_work: str | None = None  # what is finished first
 
@@ -57,7 +61,10 @@ def held(what: str) -> Iterator[None]:
 
 
 def _on_signal(signum, _frame):
-    global _received
+    global _received, _received_at
+    if _received is not None and "LOCAL_RANK" in os.environ and time.monotonic() - _received_at < _LAUNCHER_REPEATS:
+        return
+    _received_at = time.monotonic()
     if _received is not None and signum == signal.SIGINT:
         os._exit(128 + signum)
     _received = _received or signum

@@ -21,7 +21,7 @@ _ASKED_SILENCE = 3  # the same once the launcher has asked for an end, which it 
 _GOES_ON = "what was computed is kept, and the same command goes on where it was"
 
 
-class ToldElsewhere(UserError):
+class ToldElsewhere(UserError):  # noqa: N818 - as UserError, a message and no fault
     """Another process prints why the run ends."""
 
 
@@ -36,7 +36,7 @@ def is_launched() -> bool:
 
 
 def dealt(n_units: int, n_processes: int) -> list[list[int]]:
-    """Indices of units per process. Units come longest first, so dealing there and back gives shares of equal weight."""
+    """Indices of units per process. Units come longest first; dealt there and back, shares weigh the same."""
     shares = [[] for _ in range(n_processes)]
     for index in range(n_units):
         turn, place = divmod(index, n_processes)

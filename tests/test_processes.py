@@ -15,11 +15,12 @@ from processes import dealt
 from results_folder import Journal, only_writer_of, process_journal
 
 CELLS = [(0, None), (20, 0.5)]
+KEY = ("question_id", "permutation", "total_budget", "answer_thinking_ratio")
 
 
 def lines_of(*numbers):
     return "".join(
-        json.dumps({"question_id": f"q{n}", "permutation": 0, "total_budget": cell[0], "answer_thinking_ratio": cell[1]})
+        json.dumps(dict(zip(KEY, (f"q{n}", 0, *cell), strict=True)))
         + "\n"
         for n in numbers
         for cell in CELLS
@@ -54,7 +55,8 @@ def test_a_journal_that_is_still_written_is_not_taken_over(tmp_path):
 
 
 def launch(n_processes, arguments):  # noqa: F811
-    command = [str(Path(sys.executable).with_name("accelerate")), "launch", "--cpu", "--num_processes", str(n_processes)]
+    launcher = str(Path(sys.executable).with_name("accelerate"))
+    command = [launcher, "launch", "--cpu", "--num_processes", str(n_processes)]
     return subprocess.run([*command, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=120)
 
 

@@ -56,7 +56,7 @@ def test_a_journal_that_is_still_written_is_not_taken_over(tmp_path):
 
 def launch(n_processes, arguments):  # noqa: F811
     launcher = str(Path(sys.executable).with_name("accelerate"))
-    command = [launcher, "launch", "--cpu", "--num_processes", str(n_processes)]
+    command = [launcher, "launch", "--multi_gpu", "--num_processes", str(n_processes)]
     return subprocess.run([*command, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=120)
 
 

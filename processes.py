@@ -21,7 +21,7 @@ _ASKED_SILENCE = 3  # the same once the launcher has asked for an end, which it 
 _GOES_ON = "what was computed is kept, and the same command goes on where it was"
 
 
-class ToldElsewhere(UserError):
+class ToldElsewhere(UserError):  # noqa: N818 - as UserError, a message and no fault
     """Another process prints why the run ends."""
 
 
@@ -36,7 +36,7 @@ def is_launched() -> bool:
 
 
 def dealt(n_units: int, n_processes: int) -> list[list[int]]:
-    """Indices of units per process. Units come longest first, so dealing there and back gives shares of equal weight."""
+    """Indices of units per process. Units come longest first; dealt there and back, shares weigh the same."""
     shares = [[] for _ in range(n_processes)]
     for index in range(n_units):
         turn, place = divmod(index, n_processes)
@@ -91,15 +91,18 @@ class SeveralProcesses(OneProcess):
         self._watch.start()
 
     def say(self, text):
+        """Prints a line, once per run."""
         if self.is_main:
             super().say(text)
 
     def check(self):
+        """Raises UserError if another process has ended before its time."""
         if self._trouble is not None:
             is_told, text = self._trouble
             raise (ToldElsewhere if is_told else UserError)(text)
 
     def meet(self, run_name, entry):
+        """As in OneProcess."""
         self._put(f"entry/{self.index}", [run_name, entry])
         entries = []
         for other in range(self.number):
@@ -113,6 +116,7 @@ class SeveralProcesses(OneProcess):
         return entries
 
     def hand_out(self, left):
+        """As in OneProcess."""
         shares = [[left[place] for place in share] for share in dealt(len(left), self.number)]
         for other in range(1, self.number):
             self._put(f"share/{other}", shares[other])
@@ -123,13 +127,16 @@ class SeveralProcesses(OneProcess):
         return self._wait_for(f"share/{self.index}")
 
     def progress(self, units, tokens):
+        """As in OneProcess."""
         return self.store.add("units", units), self.store.add("tokens", tokens)
 
     def others_at_work(self):
+        """As in OneProcess."""
         self.check()
         return any(self._outcome(other) is None for other in range(1, self.number))
 
     def finished_entries(self, entry):
+        """As in OneProcess."""
         return [entry, *(self._wait_for(f"finished/{other}") for other in range(1, self.number))]
 
     def finish(self, entry: dict) -> None:
@@ -194,14 +201,14 @@ class SeveralProcesses(OneProcess):
                     machine, text = json.loads(self.store.get("failure"))
                     speaks = machine != os.environ.get("GROUP_RANK", "0") and speaks_for_machine()
                     self._trouble = (not speaks, text)
-                elif self.is_main and (silent := self._silent_for(_SILENCE)):
+                elif self.is_main and (silent := self._silent_for(_SILENCE, ("failed", "stopped"))):
                     self._trouble = (False, _died(silent, self.number))
             except RuntimeError:
                 error = self._main_is_gone()
                 self._trouble = self._trouble or (isinstance(error, ToldElsewhere), str(error))
                 return
 
-    def _silent_for(self, seconds: float) -> list[int]:
+    def _silent_for(self, seconds: float, ends: tuple = ("failed",)) -> list[int]:
         """Processes that died: no sign of life for so long, or an end that was no orderly one."""
         silent = []
         for other, (beat, since) in self._seen.items():
@@ -211,7 +218,7 @@ class SeveralProcesses(OneProcess):
                 self._seen[other] = (now, time.monotonic())
             elif outcome is None and time.monotonic() - since > seconds:
                 silent.append(other)
-            if outcome == "failed":
+            if outcome in ends:
                 silent.append(other)
         return silent
 

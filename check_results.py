@@ -26,7 +26,7 @@ def check_results(results_folder: str) -> int:
     n_problems = 0
     for run in runs:
         check_no_writer(run)
-        problems = list(run_problems(run))
+        problems = [*run_problems(run), *missing_pages(run)]
         n_problems += len(problems)
         for problem in problems[:_MOST_SHOWN]:
             print(one_line(f"{run}: {problem}"))
@@ -61,7 +61,7 @@ def run_problems(run: Path) -> Iterator[str]:
         return
     yield from records.missing(n_units, config["identity"])
     if records.n_problems == 0:
-        yield from _summary_problems(run, config["identity"]["seed"])
+        yield from _summary_problems(run, config)
 
 
 class _CheckedRecords:
@@ -180,17 +180,35 @@ def _stage_checks(record: dict, stage: str) -> Iterator[tuple[bool, str]]:
     yield allowed.get(stopped, False), f"{stage}_stopped {stopped!r} does not agree with {used} of {cap} tokens"
 
 
-def _summary_problems(run: Path, seed: int) -> Iterator[str]:
+def _summary_problems(run: Path, config: dict) -> Iterator[str]:
     try:
         summary = strict_json((run / "summary.json").read_bytes())
-        recomputed = summarise(read_records(run / "records.jsonl"), summary["target_error"], seed)
+        recomputed = summarise(read_records(run / "records.jsonl"), summary["target_error"], config["identity"]["seed"])
     except FileNotFoundError:
         yield "summary.json is missing; the run's own command writes it"
     except (OSError, ValueError, KeyError, TypeError) as error:  # a hand has been at it
         yield f"summary.json cannot be used ({type(error).__name__}: {error})"
     else:
         stored = {name: summary.get(name) for name in recomputed}  # the file also holds the run's config
-        yield from (f"summary.json: {difference}" for difference in _differences(stored, recomputed, ""))
+        for difference in _differences(stored, recomputed, ""):
+            yield f"summary.json and records.jsonl disagree: {difference}"
+        of_run = summary["run"] if isinstance(summary.get("run"), dict) else {}
+        for name in ("settings", "identity", "questions"):
+            if of_run.get(name) != config[name]:
+                yield f"summary.json and config.json disagree in {name}"
+
+
+def missing_pages(run: Path) -> Iterator[str]:
+    """Figures and report of a finished run that are not there; what they show can be made again at any time."""
+    if not (run / "summary.json").exists():
+        return
+    from plot_results import FIGURES  # here: matplotlib takes half a second
+
+    pictures = {f"figures/{figure.file_name}": "plot_results.py" for figure in FIGURES}
+    for name, maker in (pictures | {"report.html": "report.py"}).items():
+        path = run / name
+        if not path.is_file() or not path.stat().st_size:
+            yield f"{name} is missing or empty; {maker} makes it again"
 
 
 def _differences(stored, recomputed, place: str) -> Iterator[str]:

@@ -141,12 +141,16 @@ def _contains_zero(interval):
 
 
 def _best_ratio(arms, name, preferred):
-    """The ratio with the best value; of equal ones the preferred, else the smallest. None if no arm has a value."""
+    """The ratio with the best value; of equal ones the preferred, else the smallest.
+
+    None if no arm has a value, and for the coverage if every arm covers nothing.
+    """
     sign = 1 if name in LOWER_IS_BETTER else -1
     ranked = [
         (sign * arm.values[name], arm.ratio != preferred, arm.ratio) for arm in arms if arm.values[name] is not None
     ]
-    return min(ranked)[2] if ranked else None
+    covers_nothing = name == "coverage_at_target" and not any(value for value, _, _ in ranked)
+    return min(ranked)[2] if ranked and not covers_nothing else None
 
 
 # --- in words ----------------------------------------------------------------------------------------------------

@@ -90,7 +90,11 @@ def read_settings(
             metavar=name.upper(),
             help=f"{help_texts.get(name, rule.allowed)} (now {defaults[name]!r})".replace("%", "%%"),
         )
-    parser.add_argument("--demo", action="store_true", help="the built-in demo; other flags still override")
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help=f"the built-in demo: in place of {', '.join(demo)} it puts values of its own; other flags still override",
+    )
     parser.add_argument("--check", metavar="RESULTS_DIR", help="check results instead of running; takes no other flag")
     given = vars(parser.parse_args(argv))
     values = defaults | (demo if given["demo"] else {})
@@ -135,7 +139,7 @@ def _checked(shown_name, value, rule):
     for one in values:
         fits = isinstance(one, rule.kinds) and isinstance(one, bool) == (bool in rule.kinds)
         if not fits or not rule.is_allowed(one):
-            shown = one if isinstance(one, str) and fits else repr(one)
+            shown = one if isinstance(one, str) and fits and one.strip() else repr(one)
             raise UserError(f"{shown_name} {shown}: allowed is {rule.allowed}")
     values = [rule.parse(one) for one in values]  # 1 and 1.0 are one setting, so they must name one run
     return values if rule.is_list else values[0]

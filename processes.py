@@ -18,6 +18,7 @@ from stop_signals import Stopped
 _BEAT = 0.5  # seconds between two signs of life
 _SILENCE = 60  # seconds without one after which a process counts as dead: a machine may swap, a disk may hang
 _ASKED_SILENCE = 3  # the same once the launcher has asked for an end, which it does when a process has died
+_LAST_WAIT = 10  # seconds that a failing main process keeps the store up, so that the others hear of it
 _GOES_ON = "what was computed is kept, and the same command goes on where it was"
 
 
@@ -145,17 +146,18 @@ class SeveralProcesses(OneProcess):
 
     def leave(self, outcome: str) -> None:
         """Tells the others how this process ended. The main process takes the store with it, so it waits a moment."""
-        with suppress(RuntimeError):  # the store is gone: so is the main process
+        # RuntimeError: the store is gone, so is the main process. Stopped: the launcher ends what is ending already.
+        with suppress(RuntimeError, Stopped):
             self._put(f"outcome/{self.index}", outcome)
-            until = time.monotonic() + 4 * _BEAT
-            while self.is_main and outcome != "done" and time.monotonic() < until:
+            until = time.monotonic() + _LAST_WAIT
+            while self.is_main and outcome != "done" and time.monotonic() < until and self._may_still_ask():
                 time.sleep(_BEAT)
         self._ended.set()
         self._watch.join()
 
     def is_first_to_fail(self, text: str) -> bool:
         """Whether this process is the one that prints why the run ends."""
-        told = json.dumps([os.environ.get("GROUP_RANK", "0"), text])
+        told = json.dumps([os.environ.get("GROUP_RANK", "0"), text, self.index])
         try:
             return self.store.compare_set("failure", "", told).decode() == told
         except RuntimeError:
@@ -183,6 +185,11 @@ class SeveralProcesses(OneProcess):
                 raise self._main_is_gone() from error
             time.sleep(0.1)
 
+    def _may_still_ask(self) -> bool:
+        """Main process: whether another one is alive and has not ended."""
+        open_ones = {other for other in range(1, self.number) if self._outcome(other) is None}
+        return bool(open_ones - set(self._silent_for(_ASKED_SILENCE)))
+
     def _outcome(self, other):
         return json.loads(self.store.get(f"outcome/{other}")) if self.store.check([f"outcome/{other}"]) else None
 
@@ -198,7 +205,7 @@ class SeveralProcesses(OneProcess):
             try:
                 self.store.set(f"beat/{self.index}", str(beats))
                 if self.store.check(["failure"]):
-                    machine, text = json.loads(self.store.get("failure"))
+                    machine, text, _ = json.loads(self.store.get("failure"))
                     speaks = machine != os.environ.get("GROUP_RANK", "0") and speaks_for_machine()
                     self._trouble = (not speaks, text)
                 elif self.is_main and (silent := self._silent_for(_SILENCE, ("failed", "stopped"))):

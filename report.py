@@ -2,6 +2,7 @@
 
     python report.py RUN_FOLDER        # from summary.json, records.jsonl and figures/*.png alone
 """
+import argparse
 import base64
 import hashlib
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined, UndefinedError
 from markupsafe import Markup
 
+from configuration import OneLineParser
 from embedded_records import embed_records, escaped_json
 from errors import UserError
 from plot_results import FIGURES
@@ -200,11 +202,10 @@ def letters(position_biases: Iterable[list[dict]]) -> list[str]:
 
 def main(argv: list[str]) -> int:
     """Rebuilds a report; returns the exit status."""
-    if len(argv) != 1 or argv[0].startswith("-"):
-        print("usage: python report.py RUN_FOLDER", file=sys.stderr)
-        return 2
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run_folder", metavar="RUN_FOLDER", help="folder of a finished run")
     try:
-        print(write_report(Path(argv[0])))
+        print(write_report(Path(parser.parse_args(argv).run_folder)))
     except UserError as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2

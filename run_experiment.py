@@ -3,7 +3,7 @@
     python run_experiment.py                                     # the settings below
     python run_experiment.py --total-budget 100 200 400          # every setting has a flag of its name
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
-    accelerate launch run_experiment.py                          # several GPUs: README, "More than one GPU"
+    accelerate launch --multi_gpu run_experiment.py              # several GPUs: README, "More than one GPU"
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --help
 
@@ -110,6 +110,8 @@ def run(settings: dict, team) -> None:
     is_demo = all(settings[name] == DEMO[name] for name in ("model_name", "DATASET"))
     if is_demo:
         team.say("Demo: a tiny model made for this one task, not Qwen3. Its figures say nothing about any other model.")
+        shown = ("TOTAL_BUDGET", "ANSWER_THINKING_RATIO", "N_QUESTIONS", "N_PERMUTATIONS")
+        team.say("Settings: " + ", ".join(f"{name} {settings[name]}" for name in shown))
     team.say("Loading the model ...")
     content = encoder.model_fingerprint()
     model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"], team.device)
@@ -304,9 +306,9 @@ def compute(team, model, left: list[Unit], cells, seed, batch_size, journal: Jou
         with stop_signals.held("the batch in progress"):
             records, batch_size = compute_batch(model, left, cells, seed, batch_size)
             journal.append(records)
+            show(*team.progress(len(records), sum(sampled_thinking_tokens(of_unit) for of_unit in records)))
         left = left[len(records) :]
         check_errors(journal, n_records)
-        show(*team.progress(len(records), sum(sampled_thinking_tokens(of_unit) for of_unit in records)))
     entry["batch_size"], entry["seconds"] = batch_size, time.monotonic() - started
 
 
@@ -362,9 +364,11 @@ def results_table(summary: dict) -> str:
     lines += [
         "",
         f"Records: {summary['n_records']:,}, with errors: {summary['n_errors']:,}, without a confidence: {missing:,}.",
-        f"Questions: {questions['used']:,} of {questions['loaded']:,}. Rows skipped: {questions['n_skipped']:,}.",
+        f"Questions: {questions['used']:,} of {questions['loaded']:,}. Rows skipped: {questions['n_skipped']:,}"
+        f"{' (config.json lists them)' if questions['n_skipped'] else ''}.",
         f"Budget audit: {summary['n_records']:,} records, largest overshoot {summary['largest_overshoot']} tokens.",
-        f"Thinking tokens: {sampled:,} sampled; the {cells} cells run one by one would have sampled {alone:,}.",
+        f"Thinking tokens: {sampled:,} sampled; "
+        + (f"the {cells} cells run one by one would have sampled {alone:,}." if cells > 1 else "one cell."),
     ]
     return "\n".join(lines)
 
@@ -372,6 +376,8 @@ def results_table(summary: dict) -> str:
 def answer_text(comparisons: dict) -> str:
     """What the comparisons allow to say, a paragraph per total budget and one for the conventional arm."""
     answers = [entry["answer"] for entry in comparisons["by_budget"]]
+    if not answers:
+        answers.append("There is nothing to compare: this run has a single arm.")
     if comparisons["conventional"]:
         answers.append(comparisons["conventional"]["answer"])
     return "\n".join(["", *(fill(answer, 110) for answer in answers), ""])

@@ -6,7 +6,9 @@ import pytest
 from check_results import check_results, run_problems
 from checks.hostile_questions import write_hostile_run
 from errors import UserError
+from plot_results import draw_figures
 from question_sets import Question
+from report import write_report
 from results_folder import only_writer, sha256_of, write_json
 
 QUESTIONS = [Question(f"q{number}", f"Which {number}?", ("x", "y", "z"), number % 3, "kind") for number in range(3)]
@@ -30,11 +32,25 @@ def change_record(run, number, **changes):
 
 
 def test_finished_results_are_complete_and_consistent(run, capsys):
-    (run / "figures").mkdir()
-    (run / "report.html").write_text("<p>")
+    draw_figures(run)
+    write_report(run)
     assert check_results(str(run)) == 0
     assert check_results(str(run.parent)) == 0
     assert capsys.readouterr().out == f"{run}: complete and consistent\n" * 2
+    (run / "figures" / "reliability.png").write_bytes(b"")
+    (run / "report.html").unlink()
+    assert check_results(str(run)) == 1
+    assert capsys.readouterr().out == (
+        f"{run}: figures/reliability.png is missing or empty; plot_results.py makes it again\n"
+        f"{run}: report.html is missing or empty; report.py makes it again\n"
+    )
+
+
+def test_a_summary_of_other_settings_is_found(run):
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    config["settings"]["TARGET_ERROR"] = 0.3
+    write_json(run / "config.json", config)
+    assert list(run_problems(run)) == ["summary.json and config.json disagree in settings"]
 
 
 def test_records_with_an_error_are_consistent(tmp_path):
@@ -99,7 +115,7 @@ def test_a_summary_that_the_records_do_not_give_is_found(run):
     summary["cells"][0]["confidences"]["confidence"]["aurc"] = 0.123
     write_json(run / "summary.json", summary)
     (problem,) = run_problems(run)
-    assert problem.startswith("summary.json: cells[0].confidences.confidence.aurc is 0.123, the records give 0.")
+    assert problem.startswith("summary.json and records.jsonl disagree: cells[0].confidences.confidence.aurc is 0.123")
     (run / "summary.json").unlink()
     assert list(run_problems(run)) == ["summary.json is missing; the run's own command writes it"]
     (run / "summary.json").write_text("[]")
@@ -122,7 +138,7 @@ def test_many_problems_are_counted_and_the_exit_status_says_so(run, capsys):
     assert check_results(str(run)) == 1
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 21
-    assert lines[-1].endswith("and 11 more")
+    assert lines[-1].endswith("and 18 more")
 
 
 def test_a_folder_without_results_or_with_a_run_at_work_is_refused(run, tmp_path):

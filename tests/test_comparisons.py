@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_evaluation_tool import make_test_record
@@ -71,6 +73,13 @@ def test_an_equal_accuracy_elsewhere_is_no_other_choice():
     (entry,) = compare(arms, 100, 100)["by_budget"]
     assert entry["best_ratio"] == {"aurc": 1.0, "accuracy": 1.0, "coverage_at_target": 1.0}
     assert "alone" not in entry["answer"]
+
+
+def test_where_nothing_can_be_covered_no_ratio_is_best_at_it():
+    (entry,) = compare([*arms_of(100, 0.2, 0.3)], 100, 100)["by_budget"]
+    wrong = [replace(arm, values=arm.values | {"coverage_at_target": 0.0}) for arm in arms_of(100, 0.2, 0.3)]
+    assert entry["best_ratio"]["coverage_at_target"] is not None
+    assert compare(wrong, 100, 100)["by_budget"][0]["best_ratio"]["coverage_at_target"] is None
 
 
 @pytest.mark.parametrize(

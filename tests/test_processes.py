@@ -1,7 +1,10 @@
 """Several processes: dealing and journals by hand, and the real launcher on two CPU processes."""
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -54,10 +57,30 @@ def test_a_journal_that_is_still_written_is_not_taken_over(tmp_path):
     assert left.exists()
 
 
-def launch(n_processes, arguments):  # noqa: F811
+def start(n_processes, arguments):  # noqa: F811
     launcher = str(Path(sys.executable).with_name("accelerate"))
-    command = [launcher, "launch", "--multi_gpu", "--num_processes", str(n_processes)]
-    return subprocess.run([*command, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=120)
+    command = [launcher, "launch", "--multi_gpu", "--num_processes", str(n_processes), str(SCRIPT), *arguments]
+    on_cpus = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=on_cpus)
+
+
+def launch(n_processes, arguments):  # noqa: F811
+    process = start(n_processes, arguments)
+    out, errors = process.communicate(timeout=180)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+
+def process_of_rank(rank, save_dir):
+    """Its number, by the environment that the launcher gave it."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            environment = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:  # ended just now
+            continue
+        if save_dir.encode() in words and b"launch" not in words and f"RANK={rank}".encode() in environment:
+            return int(folder.name)
+    raise AssertionError(f"no process of rank {rank}")
 
 
 def test_two_processes_give_the_records_of_one_and_go_on_with_a_left_journal(arguments, tmp_path):  # noqa: F811
@@ -79,6 +102,27 @@ def test_two_processes_give_the_records_of_one_and_go_on_with_a_left_journal(arg
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert [(one["process_index"], one["n_processes"]) for one in config["processes"]] == [(0, 2), (1, 2)]
     assert all(one["seconds"] > 0 for one in config["processes"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the process to kill in /proc")
+def test_a_process_that_dies_ends_the_launch_and_one_process_goes_on(arguments, tmp_path):  # noqa: F811
+    long = with_flag(with_flag(arguments, "--n-questions", "12"), "--total-budget", "400")
+    long = with_flag(with_flag(long, "--n-permutations", "8"), "--batch-size", "1")
+    launched = start(2, long)
+    save_dir, deadline = Path(long[long.index("--save-dir") + 1]), time.monotonic() + 120
+    while launched.poll() is None and not any(path.stat().st_size for path in save_dir.glob("*/records.process-1.*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process_of_rank(1, str(save_dir)), signal.SIGKILL)
+    _, errors = launched.communicate(timeout=120)
+    assert launched.returncode != 0
+    assert errors.count("run_experiment.py: process 1 of 2 (counted from 0) died") == 1
+    folder = run_folder(long)
+    kept = len(records_by_key(folder)) + len(process_journal(folder, 1).read_text().splitlines())
+    assert 0 < kept < 96
+    assert run_experiment.main(with_flag(long, "--batch-size", "16")) == 0
+    assert len(records_by_key(folder)) == 96
+    assert check_results(str(folder)) == 0
 
 
 def test_more_processes_than_units_and_an_error_told_once(arguments):  # noqa: F811

@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -130,33 +131,35 @@ def test_units_are_appended_in_one_write(tmp_path, monkeypatch):
     assert flushed[0] > 0
 
 
-@pytest.fixture
-def limited_disk():
-    """Sets the size that no file may grow over, which fails like a full disk; lifted at the end."""
+@contextmanager
+def no_file_larger_than(size):
+    """Fails like a full disk. Around single writes only: the test runner's own output may be a file too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_write_that_fails_leaves_the_journal_as_it_was_and_works_once_there_is_room(tmp_path, limited_disk):
+def test_a_write_that_fails_leaves_the_journal_as_it_was_and_works_once_there_is_room(tmp_path):
     journal = open_journal(tmp_path / "records.jsonl")
     journal.append(UNITS[:1])
     whole = journal.path.read_bytes()
-    limited_disk(len(whole) + 50)
-    with pytest.raises(UserError, match=r"records\.jsonl: cannot be written \(File too large\)"):
+    refused = pytest.raises(UserError, match=r"records\.jsonl: cannot be written \(File too large\)")
+    with refused, no_file_larger_than(len(whole) + 50):
         journal.append(UNITS[1:])
     assert journal.path.read_bytes() == whole
     assert journal.finished.ids == {KEYS[0]}
-    limited_disk(1_000_000)
     journal.append(UNITS[1:])
     assert list(read_records(journal.path)) == UNITS[0] + UNITS[1]
 
 
-def test_json_that_cannot_be_written_leaves_what_was_there(tmp_path, limited_disk):
+def test_json_that_cannot_be_written_leaves_what_was_there(tmp_path):
     path = tmp_path / "summary.json"
     write_json(path, {"value": 1})
-    limited_disk(100)
-    with pytest.raises(UserError, match=r"summary\.json: cannot be written \(File too large\)"):
+    refused = pytest.raises(UserError, match=r"summary\.json: cannot be written \(File too large\)")
+    with refused, no_file_larger_than(100):
         write_json(path, {"value": "x" * 1000})
     assert json.loads(path.read_text(encoding="utf-8")) == {"value": 1}
     assert [one.name for one in tmp_path.iterdir()] == ["summary.json"]

@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from budgets import make_cells  # noqa: E402
 from checks.kill_and_resume import differences  # noqa: E402
+from processes import OneProcess  # noqa: E402
 from question_sets import Question  # noqa: E402
 from results_folder import read_records  # noqa: E402
 from run_experiment import make_units, think_through  # noqa: E402
@@ -42,7 +43,7 @@ def cut_and_resume(model, units, cells, folder: Path, every: int) -> tuple[int, 
 
 def _resume(model, units, cells, folder, batch_size):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        think_through(model, units, cells, SEED, batch_size, folder)
+        think_through(OneProcess(), model, units, cells, SEED, batch_size, folder, entry={})
 
 
 def main(argv: list[str]) -> int:

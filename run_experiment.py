@@ -91,9 +91,7 @@ def run(settings: dict, team) -> None:
     # Imported once the settings are known to be right: torch and transformers take seconds.
     import provenance
     from hugging_face_model import HuggingFaceModel
-    from plot_results import draw_figures
     from prompt_encoder import PromptEncoder
-    from report import write_report
 
     conventional = [0] if settings["CONVENTIONAL_ARM"] else []
     cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
@@ -137,18 +135,27 @@ def run(settings: dict, team) -> None:
         think_through(team, model, units, cells, settings["SEED"], batch_size, folder, entries[0])
         config["processes"] = [*earlier, *team.finished_entries(entries[0])]
         write_json(folder / "config.json", config)
-        records = read_records(folder / "records.jsonl")
-        summary = summarise(map(check_caps, records), settings["TARGET_ERROR"], settings["SEED"])
-        summary["run"] = config
-        write_json(folder / "summary.json", summary)
-        draw_figures(folder)
-        report = write_report(folder)
+        summary, report = score(folder, config)
     print(results_table(summary))
     if is_demo:
         print(ideal_table(cells, settings["TARGET_ERROR"]))
     print(answer_text(summary["comparisons"]))
     print(f"Results: {folder}")
     print(f"Report: {report}")
+
+
+def score(folder: Path, config: dict) -> tuple[dict, Path]:
+    """Writes summary, figures and report of the records in a run folder; returns the summary and the report's path."""
+    from plot_results import draw_figures
+    from report import write_report
+
+    settings = config["settings"]
+    records = read_records(folder / "records.jsonl")
+    summary = summarise(map(check_caps, records), settings["TARGET_ERROR"], settings["SEED"])
+    summary["run"] = config
+    write_json(folder / "summary.json", summary)
+    draw_figures(folder)
+    return summary, write_report(folder)
 
 
 def make_units(questions: list[Question], n_permutations: int, seed: int) -> list[Unit]:

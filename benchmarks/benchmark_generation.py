@@ -232,7 +232,7 @@ def floor_of_decoding(model, run: dict) -> dict | None:
     weights = sum(p.numel() * p.element_size() for p in model.model.base_model.parameters())
     if layer.data_ptr() != model.model.get_input_embeddings().weight.data_ptr():
         weights += layer.numel() * layer.element_size()
-    moved = run["passes_by_kind"]["decode"] * weights + run["cached_tokens_read"] * model.cache_bytes_per_token()
+    moved = run["passes_by_kind"]["decode"] * weights + run["cached_tokens_read"] * model.memory.cache_per_token
     source = torch.empty(2**31, dtype=torch.uint8, device=model.device)
     target = torch.empty_like(source)
     begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -304,7 +304,7 @@ def main() -> None:
     parser.add_argument("--answer-tokens", type=int, default=8, help="that (a) to (c) may write behind a thought")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--decoding", default="", help="of (d): eager, captured or compiled; empty = the best")
+    parser.add_argument("--decoding", default="", help="of (d): eager, padded or captured; empty = the best")
     parser.add_argument("--output", type=Path, default=Path("benchmark.json"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -323,7 +323,7 @@ def test_a_batch_that_ran_out_of_memory_leaves_the_model_fit_for_a_smaller_one(t
 
 def test_the_predicted_peak_grows_with_rows_and_tokens_and_holds_the_cache(tiny_model):
     peak = tiny_model.predicted_peak_bytes
-    cache = tiny_model.cache_bytes_per_token()
+    cache = tiny_model.memory.cache_per_token
     assert cache == 2 * 2 * 2 * 8 * 4  # keys and values, layers, heads, size, float32
     assert peak(11, 500) - peak(1, 500) > 10 * 500 * cache
     assert peak(1, 600) - peak(1, 500) > 100 * cache

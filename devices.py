@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import torch
+from accelerate.utils import parse_flag_from_env
 from transformers import AutoModelForCausalLM
 
 from errors import UserError
@@ -34,26 +35,29 @@ def nvidia_driver() -> str | None:
 
 def check_no_gpu_is_left_out() -> None:
     """Raises UserError where a GPU's driver is there but torch cannot use it, unless the processor was asked for."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    asked_for_cpu = visible is not None and visible.strip() in ("", "-1")
-    if torch.cuda.is_available() or asked_for_cpu or os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
+    if torch.cuda.is_available() or _cpu_is_asked_for():
         return
     if driver := nvidia_driver():
         raise UserError(
-            f"an NVIDIA driver {driver} is here, but no GPU can be used: {_why_unusable(driver, visible)}. To compute on"
-            ' the processor on purpose, set CUDA_VISIBLE_DEVICES=""'
+            f"an NVIDIA driver {driver} is here, but no GPU can be used: {_why_unusable(driver)}. To compute on the"
+            ' processor on purpose, set CUDA_VISIBLE_DEVICES=""'
         )
 
 
-def _why_unusable(driver, visible):
+def _cpu_is_asked_for():
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
+    return hidden or parse_flag_from_env("ACCELERATE_USE_CPU")  # set by accelerate launch --cpu
+
+
+def _why_unusable(driver):
     cuda = torch.version.cuda
     if cuda is None:
         return f"torch {torch.__version__} was built without CUDA; install the build with CUDA"
     needed = _DRIVERS_NEEDED.get(cuda.partition(".")[0])
     if needed and int(driver.partition(".")[0]) < needed:
         return f"torch {torch.__version__} is built for CUDA {cuda}, which needs driver R{needed} or newer; update it"
-    shown = "not set" if visible is None else repr(visible)
-    return f"torch {torch.__version__} (CUDA {cuda}) finds none; see what nvidia-smi says (CUDA_VISIBLE_DEVICES is {shown})"
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+    return f"torch {torch.__version__} (CUDA {cuda}) finds none; see nvidia-smi (CUDA_VISIBLE_DEVICES: {visible})"
 
 
 def choose_device(encoder, tokens_per_row: int, top_k: int) -> str:
@@ -61,7 +65,7 @@ def choose_device(encoder, tokens_per_row: int, top_k: int) -> str:
 
     Raises what `encoder.weights_folder` raises.
     """
-    number = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    number = 0 if _cpu_is_asked_for() or not torch.cuda.is_available() else torch.cuda.device_count()
     if number < 2:
         return "cuda:0" if number else "cpu"
     estimate = MemoryEstimate(_without_weights(encoder.config), top_k)
@@ -82,8 +86,9 @@ def _without_weights(config):
         return AutoModelForCausalLM.from_config(config, dtype=config.dtype or torch.float32, trust_remote_code=False)
 
 
-def device_line(device: str) -> str:
+def device_line(device, n_processes: int) -> str:
     """What the run prints about its device ("cpu", "cuda:1", "auto") before it loads the model."""
+    device = str(device)
     if device == "cpu":
         return f"Device: CPU ({platform.machine()}); no GPU is used"
     number = torch.cuda.device_count()
@@ -93,6 +98,8 @@ def device_line(device: str) -> str:
     index = torch.device(device).index or 0
     total = torch.cuda.get_device_properties(index).total_memory
     line = f"Device: {device}, {torch.cuda.get_device_name(index)} with {total / 1e9:.0f} GB"
+    if n_processes > 1:
+        return f"{line}; {n_processes} processes, one per GPU"
     if number > 1:
         line += f"; of {number} GPUs one is used: accelerate launch --multi_gpu run_experiment.py uses all"
     return line

@@ -309,7 +309,7 @@ def _load_weights(encoder, device):
     except (*HUB_ERRORS, SafetensorError, RuntimeError) as error:  # RuntimeError: weights of other shapes, no memory
         name = encoder.model_name
         raise UserError(f"model_name = {name!r}: {hub_fault(error, hub_page(name))}") from error
-    if {"cpu", "disk"} & set(getattr(model, "hf_device_map", {}).values()) and torch.cuda.is_available():
+    if device == "auto" and {"cpu", "disk"} & set(getattr(model, "hf_device_map", {}).values()):
         raise UserError(f"model_name = {encoder.model_name!r}: it does not fit into the memory of the GPUs")
     return model.eval()
 

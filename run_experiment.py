@@ -114,7 +114,7 @@ def run(settings: dict, team) -> None:
         shown = ("TOTAL_BUDGET", "ANSWER_THINKING_RATIO", "N_QUESTIONS", "N_PERMUTATIONS")
         team.say("Settings: " + ", ".join(f"{name} {settings[name]}" for name in shown))
     device = team.device or choose_device(encoder, tokens_per_row, settings["TOP_K"])
-    team.say(device_line(device))
+    team.say(device_line(device, team.number))
     team.say("Loading the model ...")
     content = encoder.model_fingerprint()
     model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"], device)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import save_tiny_model
 from scipy.stats import chisquare
-from transformers import AutoModelForCausalLM, Qwen3Config
+from transformers import AutoModelForCausalLM, GraniteConfig, Qwen3Config
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from capped_decoding import choose_tokens, uniforms
@@ -52,6 +52,22 @@ def test_weights_that_are_not_safetensors_are_refused(tmp_path, tiny_folder):
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match="safetensors"):
         HuggingFaceModel(PromptEncoder.load(str(folder)), 0.6, 0.95, 20)
+
+
+def test_a_model_that_scales_its_logits_is_refused(tmp_path, tiny_folder):
+    """The read-outs project the last hidden state by themselves, so they would not know of the scale."""
+    config = GraniteConfig(
+        vocab_size=290, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=4096, logits_scaling=8.0,
+    )  # fmt: skip
+    folders = [tmp_path / "scaled", tmp_path / "plain"]
+    for folder in folders:
+        shutil.copytree(tiny_folder, folder)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+        config.logits_scaling = 1.0
+    with pytest.raises(UserError, match="its logits are not a plain projection"):
+        HuggingFaceModel(PromptEncoder.load(str(folders[0])), 0.6, 0.95, 20)
+    HuggingFaceModel(PromptEncoder.load(str(folders[1])), 0.6, 0.95, 20)
 
 
 def test_broken_weights_are_refused_in_one_line(tmp_path, tiny_folder):
@@ -283,6 +299,11 @@ def test_readings_before_a_break_are_those_of_the_whole_thought(tmp_path):
     assert "not finite" in broken[-1].error
     assert broken[-1].thinking_ids == thought[: place + 1]
     for first, second in zip(broken[:3], good[:3], strict=True):
+        assert_same_reading(first, second)
+    # beside a longer row, whose columns reach over the NaN: what is masked is zeroed too, as nothing times NaN is NaN
+    beside, longer = model.read_thoughts([source, request(9, (0, 3, 10, 40), source.readouts)])
+    assert len(longer[-1].thinking_ids) + 40 > place and {one.error for one in longer} == {None}
+    for first, second in zip(beside[:3], good[:3], strict=True):
         assert_same_reading(first, second)
     # the slot that held a NaN is clean for the next batch
     with torch.no_grad():

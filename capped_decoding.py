@@ -282,6 +282,8 @@ class CappedDecoder:
 
     def release(self):
         """Frees the cache; the next batch makes a new one."""
+        for layer in self._slots.cache.layers if self._slots else ():
+            layer.keys = layer.values = None  # slots and layers know each other, so these would wait for the collector
         self._slots, self._graphs = None, {}
 
     @contextmanager

@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -270,6 +272,27 @@ def test_memory_that_runs_out_in_a_capture_halves_the_batch(tiny_folder, failing
             assert_same_records(one, other)
     assert "Out of memory; going on with 2 prompts at a time" in capsys.readouterr().err
     assert stream == ["before"]
+
+
+def cached_bytes():
+    """Of all tensors that are as wide as a cache: 2 heads, columns, size 8."""
+    tensors = [one for one in gc.get_objects() if type(one) is torch.Tensor and one.dim() == 4]
+    return sum(one.nbytes for one in tensors if (one.shape[1], one.shape[3]) == (2, 8))
+
+
+def test_a_released_cache_is_free_at_once(model):
+    """Slots and layers know each other: the old cache waited for a collection while a larger one was made."""
+    kept = []
+    gc.disable()
+    try:
+        for number in (5, 40):
+            model.read_thoughts([request(number, (7,))])
+            kept.append(cached_bytes())
+        model.decoder.release()
+        assert cached_bytes() == 0
+    finally:
+        gc.enable()
+    assert min(kept) > 0
 
 
 @pytest.mark.parametrize("lengths", [[3, 50, 50, 50], [90, 1, 1, 1], [200, 5], [10] * 30])

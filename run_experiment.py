@@ -67,7 +67,7 @@ N_PERMUTATIONS = 5  # orders of the options per question, >= 1; the first is as 
 TEMPERATURE = 0.6  # of thinking, >= 0; 0.6 is Qwen's value for thinking mode, 0 is greedy, which loops
 TOP_P = 0.95  # of thinking, in (0, 1]; Qwen's value for thinking mode
 TOP_K = 20  # of thinking, >= 0, 0 = off; Qwen's value for thinking mode
-BATCH_SIZE = 0  # prompts at a time, 0 = as many as fit; changes speed and memory, not what a record is
+BATCH_SIZE = 0  # prompts at a time, 0 = as many as fit; changes speed and memory, in float32 no record
 SEED = 42  # of questions, permutations, thoughts and intervals, >= 0
 TARGET_ERROR = 0.05  # error rate that automated answers must stay under, in (0, 1)
 

@@ -1,13 +1,16 @@
 """Where a run computes, with the GPUs simulated."""
+import json
 import subprocess
 
 import pytest
 import torch
 from conftest import save_tiny_model
+from test_run_experiment import arguments, run_folder  # noqa: F401
 from transformers import AutoModelForCausalLM, Qwen3Config
 
 import devices
 import provenance
+import run_experiment
 from devices import check_no_gpu_is_left_out, choose_device, device_line, gpu_that_holds, nvidia_driver
 from errors import UserError
 from memory_estimate import MemoryEstimate
@@ -164,3 +167,22 @@ def test_loading_a_model_switches_cudnn_attention_off(tiny_folder):
     torch.backends.cuda.enable_cudnn_sdp(True)
     HuggingFaceModel(PromptEncoder.load(str(tiny_folder)), 0.6, 0.95, 20)
     assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
+def test_a_run_tells_its_device_before_it_loads_the_model_and_records_it(arguments, capsys):  # noqa: F811
+    assert run_experiment.main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = next(number for number, line in enumerate(lines) if line.startswith("Device: "))
+    assert told < lines.index("Loading the model ...")
+    process = json.loads((run_folder(arguments) / "config.json").read_text(encoding="utf-8"))["processes"][0]
+    on_gpu = torch.cuda.is_available()
+    for name in ("nvidia_driver", "cuda", "cudnn", "attention_backends"):
+        assert (process[name] is not None) == on_gpu
+
+
+def test_a_run_beside_an_idle_gpu_ends_in_one_line_before_anything_is_loaded(machine, arguments, capsys):  # noqa: F811
+    machine(PROPRIETARY)
+    assert run_experiment.main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("run_experiment.py: an NVIDIA driver 535.104.05 is here") and shown.err.count("\n") == 1

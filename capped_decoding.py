@@ -9,16 +9,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from memory_faults import is_out_of_memory, with_causes
+
 PREFILL_TOKENS = 8192  # fed in one pass: enough to keep a GPU busy, little memory beside the cache
 FORK_TOKENS = 4096  # fed in one pass of read-outs
 FORKS = 128  # in one pass of read-outs: the cache of each is copied, layer by layer
 _COLUMNS_STEP = 64  # a decode step attends to a multiple of it: few shapes, and aligned rows of the mask
+_ROW_SIZES = 8  # numbers of rows that a padded or captured step comes in, spaced evenly up to all slots
 _STEPS_UNSEEN = 8  # of decoding on a GPU before the host asks which thoughts have ended
 _VOCABULARY_BLOCK = 128  # tokens whose maximum is taken before top-k
 
@@ -38,22 +42,44 @@ def choose_tokens(scores, uniform, temperature: float, top_p: float, top_k: int)
     scores: (rows, vocabulary) floats, -inf where not allowed; uniform: (rows,) float64 in [0, 1). Both results are
     (rows,). temperature 0: the likeliest token. top_k 0: no top-k; of equal scores at the k-th place some are kept,
     where transformers keeps all. top_p: the smallest set of likeliest tokens that holds it. Scores are unusable if one
-    of them is NaN or +inf, or if no token is allowed; the token is any then.
+    of them is NaN or +inf, or if no token is allowed; the token is any then. Nothing here waits for the device.
     """
     if temperature == 0:
         likeliest, ids = scores.max(dim=-1)
         return ids, likeliest.isfinite()
-    likeliest, ids = _likeliest(scores, min(top_k, scores.shape[-1]) or scores.shape[-1])
+    if not 0 < top_k < scores.shape[-1]:
+        usable = scores.amax(dim=-1).isfinite()
+        return _drawn(_probability_of_all(scores, temperature, top_p), uniform), usable
+    likeliest, ids = _likeliest(scores, top_k)
     usable = likeliest[:, 0].isfinite()  # NaN comes first, as the largest
     probability = (likeliest.double() / temperature).softmax(dim=-1)
-    reached_before = probability.cumsum(dim=-1) - probability
-    probability = torch.where(reached_before < top_p, probability, 0.0)
+    probability = torch.where(_reached_before(probability) < top_p, probability, 0.0)
     ids, by_id = ids.sort(dim=-1)
-    cumulative = probability.gather(-1, by_id).cumsum(dim=-1)
+    return ids.gather(-1, _drawn(probability.gather(-1, by_id), uniform)[:, None])[:, 0], usable
+
+
+def _probability_of_all(scores, temperature, top_p):
+    """(rows, vocabulary) float64 in token-id order, 0 outside of top-p. Only the float32 scores are ever sorted."""
+    probability = (scores.double() / temperature).softmax(dim=-1)
+    if top_p == 1:
+        return probability
+    ids = scores.sort(dim=-1, descending=True, stable=True).indices
+    kept = _reached_before(probability.gather(-1, ids)) < top_p
+    return torch.where(torch.zeros_like(kept).scatter_(-1, ids, kept), probability, 0.0)
+
+
+def _reached_before(probability):
+    """Sum of the probabilities in front of each, along the last dimension."""
+    return probability.cumsum(dim=-1) - probability
+
+
+def _drawn(probability, uniform):
+    """Place per row at which the running sum of its probabilities first exceeds the uniform's share of their total."""
+    cumulative = probability.cumsum(dim=-1)
     # Below the total by a hair, so that rounding can never choose a token behind the last possible one.
     target = torch.minimum(uniform.to(cumulative) * cumulative[:, -1], cumulative[:, -1] * (1 - 1e-15))
-    chosen = (cumulative <= target[:, None]).sum(dim=-1, keepdim=True).clamp_max(ids.shape[-1] - 1)
-    return ids.gather(-1, chosen).squeeze(-1), usable
+    place = torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
+    return place.clamp_max(probability.shape[-1] - 1)
 
 
 def _likeliest(scores, k):
@@ -114,7 +140,7 @@ class _SlotLayer(DynamicLayer):
     def store(self, first: int, keys, values):
         """Writes prompts into the slots from `first` on."""
         if self.keys is None:
-            shape = (self.slots.rows, keys.shape[1], self.slots.columns, keys.shape[3])
+            shape = (self.slots.rows, keys.shape[1], self.slots.columns + 1, keys.shape[3])
             # Zeros: a masked column weighs nothing, but nothing times NaN is NaN.
             self.keys, self.values = keys.new_zeros(shape), values.new_zeros((*shape[:3], values.shape[3]))
             self.is_initialized = True
@@ -122,11 +148,11 @@ class _SlotLayer(DynamicLayer):
         self.keys[first:end, :, :width], self.values[first:end, :, :width] = keys, values
 
     def update(self, key_states, value_states, *args, **kwargs):
-        """Writes one token per row at the row's position; returns views of the first rows and columns."""
+        """Writes one token per row into the row's target; returns views of the first rows and columns."""
         rows, columns = len(key_states), self.slots.attended
-        row, position = self.slots.places(rows, key_states.device)
-        self.keys[row, :, position] = key_states[:, :, 0]
-        self.values[row, :, position] = value_states[:, :, 0]
+        row, target = self.slots.targets(rows, key_states.device)
+        self.keys[row, :, target] = key_states[:, :, 0]
+        self.values[row, :, target] = value_states[:, :, 0]
         return self.keys[:rows, :, :columns], self.values[:rows, :, :columns]
 
 
@@ -151,7 +177,8 @@ class _Slots:
 
     token, position: (rows,) the token fed next and its column. step: (rows,) number of the sample it leads to, from 0.
     done: (rows,) whether the thought has ended; its row stays as it is. uniform, sampled, usable: (rows, columns), by
-    step. Rows that hold no thought are done, at position 0.
+    step. Rows that hold no thought are done, at position 0. Behind the columns, the cache has one more that nothing
+    ever attends to: a step may feed rows that are done, and what these would write goes there.
     """
 
     def __init__(self, rows: int, columns: int, layers: int, device):
@@ -162,6 +189,8 @@ class _Slots:
         self.uniform = torch.zeros((rows, columns), dtype=torch.float64, device=device)
         self.sampled = torch.zeros((rows, columns), dtype=torch.int64, device=device)
         self.usable = torch.ones((rows, columns), dtype=torch.bool, device=device)
+        self.target = torch.zeros(rows, dtype=torch.int64, device=device)
+        self.unread = torch.tensor(columns, device=device)
         self.row_numbers = torch.arange(rows, device=device)
         self.column_numbers = torch.arange(columns, device=device)
 
@@ -176,9 +205,14 @@ class _Slots:
         self.done.fill_(True)
         self.usable.fill_(True)
 
-    def places(self, rows: int, device):
-        """Row numbers and positions, as indices on the device."""
-        return self.row_numbers[:rows].to(device), self.position[:rows].to(device)
+    def aim(self, rows: int, columns: int):
+        """Sets what a step of the first rows attends to, and the column that each of them writes."""
+        self.attended = columns
+        torch.where(self.done[:rows], self.unread, self.position[:rows], out=self.target[:rows])
+
+    def targets(self, rows: int, device):
+        """Row numbers and the columns that they write, as indices on the device."""
+        return self.row_numbers[:rows].to(device), self.target[:rows].to(device)
 
     def swap(self, some: list[int], others: list[int]):
         """Exchanges rows pairwise."""
@@ -188,11 +222,34 @@ class _Slots:
             tensor[to.to(tensor.device)] = tensor[source.to(tensor.device)]
 
 
-def _looks_seldom(device) -> bool:
-    return device.type == "cuda"
-
-
 # --- decoding ----------------------------------------------------------------------------------------------------
+
+
+def _prefill_chunks(thoughts: list[Thought]) -> Iterator[list[Thought]]:
+    """Neighbours whose prompts, padded to the longest of them, are at most PREFILL_TOKENS together, or one thought."""
+    chunk, width = [], 0
+    for thought in thoughts:
+        wider = max(width, len(thought.prompt_ids))
+        if chunk and wider * (len(chunk) + 1) > PREFILL_TOKENS:
+            yield chunk
+            chunk, wider = [], len(thought.prompt_ids)
+        chunk.append(thought)
+        width = wider
+    yield chunk
+
+
+def capture_graph(step, pool) -> torch.cuda.CUDAGraph:
+    """CUDA graph of what `step` launches, in the memory pool of another graph (None: its own).
+
+    Whatever is raised, the stream that was current is so again: torch leaves its own where ending a capture fails too.
+    """
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph, pool=pool):
+            step()
+    finally:
+        torch.cuda.set_stream(stream)
+    return graph
 
 
 class CappedDecoder:
@@ -200,8 +257,10 @@ class CappedDecoder:
 
     Measured against `model.generate` with the same sampling (benchmarks/README.md): no copy of the cache at every step,
     thoughts that ended leave the batch, and a step without a synchronisation, which a CUDA graph can hold.
-    forbidden_ids: masked before sampling. sampling: temperature, top_p, top_k. how: "eager", "captured" (CUDA graphs;
-    one GPU) or "compiled" (torch.compile) decode steps; they differ in speed alone.
+    forbidden_ids: masked before sampling. sampling: temperature, top_p, top_k. how: "eager" steps feed the live rows;
+    "padded" ones round their number up to eighths of the slots, so that steps come in few shapes; "captured" ones are
+    padded and replay a CUDA graph per shape (one GPU). In float32 the three give the same records; in a shorter format
+    rounding depends on the number of rows, so there they are the same in distribution only.
     """
 
     def __init__(self, model, close_id: int | None, forbidden_ids: list[int], pad_id: int, sampling, how: str):
@@ -209,16 +268,22 @@ class CappedDecoder:
         self.device = model.get_input_embeddings().weight.device
         self._forbidden = torch.tensor(forbidden_ids, dtype=torch.int64, device=self.device)
         self._slots: _Slots | None = None
+        self._reserved_columns = 0
         self._graphs: dict = {}
-        self._step = torch.compile(self._eager_step, dynamic=False) if how == "compiled" else self._eager_step
         # Counted since the start, for the benchmark: forward passes, tokens fed (padding included), seconds; tokens
         # sampled (closing tags included); tokens of cache that the decode steps could not do without reading.
         self.passes = {"prefill": 0, "decode": 0, "read-out": 0}
         self.fed_tokens, self.seconds = dict(self.passes), dict.fromkeys(self.passes, 0.0)
         self.sampled_tokens = self.cached_tokens_read = 0
 
+    def reserve(self, columns: int):
+        """Makes every later cache so wide at least: one that has to grow takes its CUDA graphs with it."""
+        self._reserved_columns = columns
+
     def release(self):
         """Frees the cache; the next batch makes a new one."""
+        for layer in self._slots.cache.layers if self._slots else ():
+            layer.keys = layer.values = None  # slots and layers know each other, so these would wait for the collector
         self._slots, self._graphs = None, {}
 
     @contextmanager
@@ -247,7 +312,7 @@ class CappedDecoder:
         return [slot_of[index] for index in range(len(thoughts))]
 
     def _make_room(self, rows, columns):
-        columns = -(-columns // _COLUMNS_STEP) * _COLUMNS_STEP
+        columns = -(-max(columns, self._reserved_columns) // _COLUMNS_STEP) * _COLUMNS_STEP
         slots = self._slots
         if slots is not None and rows <= slots.rows and columns <= slots.columns:
             slots.clear()
@@ -264,9 +329,7 @@ class CappedDecoder:
         The slots are those of the order given, which should be by length.
         """
         last, first = [], 0
-        while first < len(thoughts):
-            width = len(thoughts[first].prompt_ids)
-            some = thoughts[first : first + max(1, PREFILL_TOKENS // width)]
+        for some in _prefill_chunks(thoughts):
             width = max(len(thought.prompt_ids) for thought in some)
             ids = np.full((len(some), width), self.pad_id)
             for line, thought in zip(ids, some, strict=True):
@@ -306,23 +369,22 @@ class CappedDecoder:
                 live = self._live_first(done, rows, thoughts)
                 longest = max(len(thought.prompt_ids) for thought in alive)
                 # No thought reaches its cap before, and on a GPU looking means waiting.
-                sure = min(thought.cap for thought in alive) - step if _looks_seldom(self.device) else 1
+                sure = min(thought.cap for thought in alive) - step if self._looks_seldom else 1
                 next_check = step + max(1, min(sure, _STEPS_UNSEEN))
-            self._slots.attended = self._columns_of(longest + step)
-            self._run_step(self._rows_of(live), self._slots.attended)
+            columns = -(-(longest + step) // _COLUMNS_STEP) * _COLUMNS_STEP
+            self._run_step(self._rows_of(live), columns)
             step += 1
 
+    @property
+    def _looks_seldom(self):
+        return self.how != "eager" or self.device.type == "cuda"
+
     def _rows_of(self, live):
-        """Rows of a step: exactly the live ones, or one of a few sizes where every size is captured or compiled."""
+        """Rows of a step: exactly the live ones, or the next of a few numbers."""
         if self.how == "eager":
             return live
-        piece = -(-self._slots.rows // (8 if self.how == "captured" else 1))
+        piece = -(-self._slots.rows // _ROW_SIZES)
         return min(-(-live // piece) * piece, self._slots.rows)
-
-    def _columns_of(self, needed):
-        pieces = self._slots.columns // _COLUMNS_STEP
-        step = _COLUMNS_STEP * (-(-pieces // 4) if self.how == "compiled" else 1)
-        return min(-(-needed // step) * step, self._slots.columns)
 
     def _live_first(self, done, rows, thoughts):
         """Moves thoughts that ended behind the live ones; returns how many rows to step. Lists are in slot order."""
@@ -343,38 +405,37 @@ class CappedDecoder:
         """One decode step; a CUDA graph holds it from the second time on that its shape is met."""
         self.passes["decode"] += 1
         self.fed_tokens["decode"] += rows
+        shape = rows, columns
+        if self.how == "captured" and shape in self._graphs and self._graphs[shape] is None:
+            self._graphs[shape] = self._captured(rows, columns)
         if self.how != "captured":
-            self._step(rows)
-        elif (rows, columns) not in self._graphs:
-            self._graphs[rows, columns] = None
-            self._step(rows)
+            self._step(rows, columns)
+        elif shape in self._graphs:
+            self._graphs[shape].replay()
         else:
-            if self._graphs[rows, columns] is None:
-                self._graphs[rows, columns] = self._captured(rows)
-            if self.how == "captured":
-                self._graphs[rows, columns].replay()
-            else:
-                self._step(rows)
+            self._graphs[shape] = None
+            self._step(rows, columns)
 
-    def _captured(self, rows):
-        graph = torch.cuda.CUDAGraph()
+    def _captured(self, rows, columns):
+        """The graph of a step; None if there is none to be had, and then all steps are eager from now on."""
         pool = next((other.pool() for other in self._graphs.values() if other is not None), None)
         try:
-            with torch.cuda.graph(graph, pool=pool):
-                self._step(rows)
-        except torch.OutOfMemoryError:
-            raise
+            return capture_graph(partial(self._step, rows, columns), pool)
         except RuntimeError as error:  # a model whose forward pass asks the device for values cannot be captured
-            print(f"Decoding without CUDA graphs, which is slower: {str(error).splitlines()[0]}", file=sys.stderr)
-            self.how, self._graphs = "eager", {}
-            return None
-        return graph
+            causes = with_causes(error)
+        if memory := next(filter(is_out_of_memory, causes), None):
+            raise memory
+        first = str(causes[-1]).partition("\n")[0]
+        print(f"Decoding without CUDA graphs, which is slower: {first}", file=sys.stderr, flush=True)
+        self.how, self._graphs = "eager", {}
+        return None
 
-    def _eager_step(self, rows):
-        """Feeds the token of each of the first rows and samples the next. Shapes follow from rows and `attended`."""
+    def _step(self, rows, columns):
+        """Feeds the token of each of the first rows, which attends to so many columns, and samples the next."""
         slots = self._slots
+        slots.aim(rows, columns)
         position = slots.position[:rows, None]
-        hidden = slots.column_numbers[: slots.attended] > position
+        hidden = slots.column_numbers[:columns] > position
         mask = torch.zeros(hidden.shape, dtype=self.model.dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
         output = self.model.base_model(
             input_ids=slots.token[:rows, None],

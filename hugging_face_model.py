@@ -11,19 +11,18 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.utils.logging import disable_progress_bar
 
-from capped_decoding import FORK_TOKENS, FORKS, PREFILL_TOKENS, CappedDecoder, Fork, Thought
+from capped_decoding import CappedDecoder, Fork, Thought
 from errors import UserError
 from hub_faults import HUB_ERRORS, hub_fault
+from memory_estimate import VOCABULARY_CHUNK, MemoryEstimate
 from model_interface import Reading, Readout, ThoughtRequest
 from prompt_encoder import Prompt, PromptEncoder, hub_page
 from readout_tree import TokenTree, grow_tree, readout_result
 
 disable_progress_bar()  # of loading shards: the program has a line and a bar of its own
 
-_VOCABULARY_CHUNK = 16_384  # rows of the output layer projected in float32 at a time
 _CPU_ROWS = 64  # measured: fewer are slower for tiny models and with a vocabulary of 152,000 (benchmarks/README.md)
 _TINY_MODEL = 5_000_000  # parameters; below, threads that wait for each other cost more than they compute
-_MOST_ROWS = 512  # more would only make each batch, and so what a crash can lose, longer
 
 
 @dataclass(frozen=True)
@@ -92,24 +91,29 @@ class HuggingFaceModel:
     """A causal language model of transformers that thinks up to a cap and is read out there.
 
     temperature >= 0 (0 is greedy), top_p in (0, 1], top_k >= 0 (0 is off): sampling of thoughts; read-outs are exact.
-    decoding: how decode steps run (`capped_decoding.CappedDecoder`), "" for the best on the device; no record depends
-    on it. Raises UserError if the weights cannot be loaded.
+    device: a processor or GPU, or "auto" to spread the layers over all GPUs; None for the first GPU if there is one.
+    decoding: how decode steps run (`capped_decoding.CappedDecoder`), "" for the best on the device; in float32 no
+    record depends on it, in a shorter format rounding does. Raises UserError if the weights cannot be loaded.
     """
 
     def __init__(
         self, encoder: PromptEncoder, temperature: float, top_p: float, top_k: int, device=None, decoding: str = ""
     ):
         self.encoder = encoder
-        self.model = _load_weights(encoder, device)
-        self._own_device = device
+        # torch would prefer it to flash attention on new GPUs. It plans anew for every shape, which takes tens of
+        # milliseconds, and its decoding is reported to be wrong on some; benchmarks/gpu_check.py can tell.
+        torch.backends.cuda.enable_cudnn_sdp(False)
+        self.model = _load_weights(encoder, device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
         self.model.generation_config = GenerationConfig()  # a published repetition penalty would change the sampling
         self.device = self.model.get_input_embeddings().weight.device
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # CUDA graphs are captured on the current one
         if self.device.type == "cpu" and self.model.num_parameters() < _TINY_MODEL:
             torch.set_num_threads(1)
         size = self.model.get_output_embeddings().weight.shape[0]
         tokenless = set(range(size)) - set(encoder.tokenizer.get_vocab().values())
         forbidden = (tokenless | encoder.control_tokens.keys()) - {encoder.think_close_id}
-        one_gpu = self.device.type == "cuda" and len({parameter.device for parameter in self.model.parameters()}) == 1
+        one_gpu = self.device.type == "cuda" and len(self._devices()) == 1
         self.decoder = CappedDecoder(
             self.model,
             close_id=encoder.think_close_id,
@@ -118,6 +122,7 @@ class HuggingFaceModel:
             sampling=(temperature, top_p, top_k),
             how=decoding or ("captured" if one_gpu else "eager"),
         )
+        self.memory = MemoryEstimate(self.model, top_k)
         self._trees: dict = {}
         self._closings: dict[str, tuple[int, ...]] = {}
         self._check_output_layer()
@@ -190,47 +195,23 @@ class HuggingFaceModel:
                 found[number] = values
         return found
 
+    def reserve(self, tokens_per_row: int) -> None:
+        """Sizes the cache for the longest row of a run, once, instead of for the longest that a batch has met."""
+        self.decoder.reserve(tokens_per_row)
+
     def rows_that_fit(self, tokens_per_row: int) -> int:
         """Rows of a batch, >= 1: as many as a GPU's free memory holds; on a CPU a size that keeps its cores busy."""
         if self.device.type != "cuda":
             return _CPU_ROWS
-        devices = [self._own_device] if self._own_device else range(torch.cuda.device_count())
-        free = min(torch.cuda.mem_get_info(device)[0] for device in devices)
-        rows = int((0.9 * free - self._bytes_of_a_pass(tokens_per_row)) / self._bytes_per_row(tokens_per_row))
-        return max(1, min(rows, _MOST_ROWS))
+        free = min(torch.cuda.mem_get_info(device)[0] for device in self._devices())
+        return max(1, self.memory.rows_that_fit(free, tokens_per_row))
 
     def predicted_peak_bytes(self, rows: int, tokens_per_row: int) -> int:
         """Largest memory that a batch of so many rows takes at once, the weights included."""
-        weights = sum(parameter.numel() * parameter.element_size() for parameter in self.model.parameters())
-        return weights + rows * self._bytes_per_row(tokens_per_row) + self._bytes_of_a_pass(tokens_per_row)
+        return self.memory.peak(rows, tokens_per_row)
 
-    def cache_bytes_per_token(self) -> int:
-        """Bytes of keys and values per token of a row."""
-        config = self.model.config.get_text_config(decoder=True)
-        heads = config.num_key_value_heads or config.num_attention_heads
-        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        return 2 * config.num_hidden_layers * heads * size * self.model.dtype.itemsize
-
-    def _bytes_per_row(self, tokens_per_row):
-        """A row's cache, and the scores of the vocabulary in the model's format and twice in float32."""
-        vocabulary = self.model.get_output_embeddings().weight.shape[0]
-        return self.cache_bytes_per_token() * (tokens_per_row + 64) + (self.model.dtype.itemsize + 8) * vocabulary
-
-    def _bytes_of_a_pass(self, tokens_per_row):
-        """The larger of a chunk of prompts and a chunk of read-outs while they pass through the model.
-
-        Prompts: their cache beside its copy in the rows. Read-outs: one layer of their rows, its heads repeated, thrice
-        over, and their mask. Both: hidden states, and a chunk of the output layer in float32 with its sums.
-        """
-        config = self.model.config.get_text_config(decoder=True)
-        width = max(config.intermediate_size, config.hidden_size) * self.model.dtype.itemsize
-        prompts = PREFILL_TOKENS * (self.cache_bytes_per_token() + 4 * width)
-        layer = self.cache_bytes_per_token() // config.num_hidden_layers
-        groups = config.num_attention_heads // (config.num_key_value_heads or config.num_attention_heads)
-        columns = FORKS * tokens_per_row * layer * (1 + 2 * groups)
-        readouts = FORK_TOKENS * (4 * width + 6 * tokens_per_row) + columns
-        projection = 4 * _VOCABULARY_CHUNK * (config.hidden_size + 3 * FORK_TOKENS // 2)  # read at half the nodes
-        return max(prompts, readouts) + projection
+    def _devices(self):
+        return {parameter.device for parameter in self.model.parameters()}
 
     def _project(self, hidden, places):
         """Per place {(node, token): log probability}, in float32 from hidden (places, lead and nodes, size)."""
@@ -243,11 +224,11 @@ class HuggingFaceModel:
         token_ids = torch.tensor([token for _, _, token in flat], device=picked.device)
         logits = torch.empty(len(flat), dtype=torch.float32, device=picked.device)
         total = torch.full((len(reads),), -torch.inf, dtype=torch.float64, device=picked.device)
-        for start in range(0, layer.weight.shape[0], _VOCABULARY_CHUNK):
-            weight = layer.weight[start : start + _VOCABULARY_CHUNK].float()
+        for start in range(0, layer.weight.shape[0], VOCABULARY_CHUNK):
+            weight = layer.weight[start : start + VOCABULARY_CHUNK].float()
             chunk = picked @ weight.T
             if layer.bias is not None:
-                chunk += layer.bias[start : start + _VOCABULARY_CHUNK].float()
+                chunk += layer.bias[start : start + VOCABULARY_CHUNK].float()
             total = torch.logaddexp(total, chunk.logsumexp(dim=-1).double())
             column = token_ids - start
             inside = (column >= 0) & (column < len(weight))
@@ -308,12 +289,7 @@ class HuggingFaceModel:
 
 
 def _load_weights(encoder, device):
-    """device: this process's own, None in a single process, which may spread the model over all GPUs."""
-    if device is None:
-        several_gpus = torch.cuda.device_count() > 1
-        device_map = "auto" if several_gpus else ("cuda" if torch.cuda.is_available() else "cpu")
-    else:
-        device_map = {"": device}
+    device_map = "auto" if device == "auto" else {"": device}
     try:
         model = AutoModelForCausalLM.from_pretrained(
             encoder.weights_folder(),
@@ -324,16 +300,16 @@ def _load_weights(encoder, device):
             trust_remote_code=False,
         )
     except torch.OutOfMemoryError as error:
-        if device is None:
+        if device == "auto":
             raise UserError(f"model_name = {encoder.model_name!r}: out of GPU memory while loading it") from error
         raise UserError(
-            f"model_name = {encoder.model_name!r}: it does not fit into {device}, and with several processes each holds"
-            " the whole model; start one without accelerate launch, which spreads the model over all GPUs"
+            f"model_name = {encoder.model_name!r}: it does not fit into the free memory of {device}; started without"
+            " accelerate launch, the program spreads a model that is larger than one GPU over all that are visible"
         ) from error
     except (*HUB_ERRORS, SafetensorError, RuntimeError) as error:  # RuntimeError: weights of other shapes, no memory
         name = encoder.model_name
         raise UserError(f"model_name = {name!r}: {hub_fault(error, hub_page(name))}") from error
-    if {"cpu", "disk"} & set(getattr(model, "hf_device_map", {}).values()) and torch.cuda.is_available():
+    if device == "auto" and {"cpu", "disk"} & set(getattr(model, "hf_device_map", {}).values()):
         raise UserError(f"model_name = {encoder.model_name!r}: it does not fit into the memory of the GPUs")
     return model.eval()
 

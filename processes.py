@@ -80,7 +80,7 @@ class OneProcess:
 
 
 class SeveralProcesses(OneProcess):
-    """One of several. store: the key/value store; device: this process's own, None for a CPU."""
+    """One of several. store: the key/value store; device: this process's own."""
 
     def __init__(self, store, index: int, number: int, device):
         self.store, self.index, self.number, self.device = store, index, number, device
@@ -287,5 +287,5 @@ def _join() -> SeveralProcesses:
         store = torch.distributed.TCPStore(host, told[0], is_master=False, wait_for_workers=False, timeout=wait)
     torch.distributed.barrier()
     state.destroy_process_group()
-    device = None if on_cpu else state.device
+    device = torch.device("cpu") if on_cpu else state.device
     return SeveralProcesses(store, state.process_index, state.num_processes, device)

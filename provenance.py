@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from devices import nvidia_driver
+
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "scipy", "scikit-learn")
 
 
@@ -21,6 +23,25 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} x {torch.cuda.device_count()}"
     return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def gpu_software(device: torch.device) -> dict:
+    """Driver, CUDA, cuDNN and what torch may compute attention with, in alphabetical order; each None on a CPU."""
+    if device.type != "cuda":
+        return dict.fromkeys(("nvidia_driver", "cuda", "cudnn", "attention_backends"))
+    cuda = torch.backends.cuda
+    enabled = {
+        "cudnn": cuda.cudnn_sdp_enabled(),
+        "flash": cuda.flash_sdp_enabled(),
+        "math": cuda.math_sdp_enabled(),
+        "memory-efficient": cuda.mem_efficient_sdp_enabled(),
+    }
+    return {
+        "nvidia_driver": nvidia_driver(),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "attention_backends": [name for name, is_enabled in enabled.items() if is_enabled],
+    }
 
 
 def git_commit() -> str | None:
@@ -47,5 +68,6 @@ def this_process(device: torch.device, batch_size: int) -> dict:
         "git_commit": git_commit(),
         "versions": versions(),
         "device": device_name(device),
+        **gpu_software(device),
         "batch_size": batch_size,
     }

@@ -32,6 +32,7 @@ from configuration import RULES, comments_of_constants, folder_to_check, read_se
 from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage
 from errors import UserError, one_line
 from evaluation_tool import check_caps, prompts_identity, sampled_thinking_tokens, summarise
+from memory_faults import is_out_of_memory
 from processes import ToldElsewhere, joined, speaks_for_machine
 from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted, select_questions
 from results_folder import (
@@ -48,7 +49,7 @@ from results_folder import (
     run_name,
     write_json,
 )
-from two_stages import Unit, answer_request, compute_what_fits, confidence_request, is_out_of_memory
+from two_stages import Unit, answer_request, compute_what_fits, confidence_request
 
 # --- Settings: unit, range and reason on each line; the README has a table of them --------------------------------
 TOTAL_BUDGET = 200  # thinking tokens per question, both stages together, >= 0 (100-400 recommended); a list sweeps
@@ -66,7 +67,7 @@ N_PERMUTATIONS = 5  # orders of the options per question, >= 1; the first is as 
 TEMPERATURE = 0.6  # of thinking, >= 0; 0.6 is Qwen's value for thinking mode, 0 is greedy, which loops
 TOP_P = 0.95  # of thinking, in (0, 1]; Qwen's value for thinking mode
 TOP_K = 20  # of thinking, >= 0, 0 = off; Qwen's value for thinking mode
-BATCH_SIZE = 0  # prompts at a time, 0 = as many as fit; changes speed and memory, not what a record is
+BATCH_SIZE = 0  # prompts at a time, 0 = as many as fit; changes speed and memory, in float32 no record
 SEED = 42  # of questions, permutations, thoughts and intervals, >= 0
 TARGET_ERROR = 0.05  # error rate that automated answers must stay under, in (0, 1)
 
@@ -90,11 +91,13 @@ def run(settings: dict, team) -> None:
     """The whole experiment, from checked settings to the table at the end. team: the processes of the run."""
     # Imported once the settings are known to be right: torch and transformers take seconds.
     import provenance
+    from devices import check_no_gpu_is_left_out, choose_device, device_line
     from hugging_face_model import HuggingFaceModel
     from prompt_encoder import PromptEncoder
 
     conventional = [0] if settings["CONVENTIONAL_ARM"] else []
     cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
+    check_no_gpu_is_left_out()
     save_dir = check_writable(settings["SAVE_DIR"])
     team.say(f"Reading {settings['DATASET']} and the tokenizer of {settings['model_name']} ...")
     question_set = load_questions(settings["DATASET"], settings["DATASET_CONFIG"] or None, settings["DATASET_SPLIT"])
@@ -110,11 +113,14 @@ def run(settings: dict, team) -> None:
         team.say("Demo: a tiny model made for this one task, not Qwen3. Its figures say nothing about any other model.")
         shown = ("TOTAL_BUDGET", "ANSWER_THINKING_RATIO", "N_QUESTIONS", "N_PERMUTATIONS")
         team.say("Settings: " + ", ".join(f"{name} {settings[name]}" for name in shown))
+    device = team.device or choose_device(encoder, tokens_per_row, settings["TOP_K"])
+    team.say(device_line(device, team.number))
     team.say("Loading the model ...")
     content = encoder.model_fingerprint()
-    model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"], team.device)
+    model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"], device)
     if encoder.model_fingerprint() != content:
         raise UserError(f"model_name = {settings['model_name']!r}: its files changed while they were loaded; try again")
+    model.reserve(tokens_per_row)
     batch_size = settings["BATCH_SIZE"] or model.rows_that_fit(tokens_per_row)
     peak = model.predicted_peak_bytes(batch_size, tokens_per_row)
     team.say(f"Prompts at a time: {batch_size:,}; memory at the peak, predicted: {peak / 1e9:.1f} GB")

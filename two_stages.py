@@ -12,6 +12,7 @@ from evaluation_tool import (
     confidence_prompt,
     make_record,
 )
+from memory_faults import is_out_of_memory
 from model_interface import Reading, ReasoningModel, ThoughtRequest
 from results_folder import canonical_json
 
@@ -113,19 +114,6 @@ def compute_what_fits(
         clear_device_cache(garbage_collection=True)
         batch_size = (min(batch_size, len(units)) + 1) // 2
         print(f"Out of memory; going on with {batch_size} prompts at a time", file=sys.stderr, flush=True)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, of a GPU or of the machine."""
-    from accelerate.utils.memory import should_reduce_batch_size  # here: it imports torch, which takes seconds
-
-    # What accelerate does not know: allocations beside those of torch.
-    others = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-    return (
-        isinstance(error, MemoryError)
-        or should_reduce_batch_size(error)
-        or (isinstance(error, RuntimeError) and any(text in str(error) for text in others))
-    )
 
 
 def _readings(model, requests, batch_size) -> list[dict[int, Reading]]:

@@ -228,12 +228,28 @@ def floor_of_decoding(model, run: dict) -> dict | None:
     """What decoding had to move, the bandwidth of a copy, and the share of that floor reached; None on a CPU."""
     if model.device.type != "cuda":
         return None
+    moved = run["passes_by_kind"]["decode"] * weights_of_a_step(model)
+    moved += run["cached_tokens_read"] * model.memory.cache_per_token
+    bandwidth = copy_bandwidth(model.device)
+    return {
+        "bytes": moved,
+        "copy_bytes_per_second": bandwidth,
+        "share": moved / bandwidth / run["seconds_by_kind"]["decode"],
+    }
+
+
+def weights_of_a_step(model) -> int:
+    """Bytes of the weights that a decode step reads: all but an embedding that is no output layer too."""
     layer = model.model.get_output_embeddings().weight
     weights = sum(p.numel() * p.element_size() for p in model.model.base_model.parameters())
     if layer.data_ptr() != model.model.get_input_embeddings().weight.data_ptr():
         weights += layer.numel() * layer.element_size()
-    moved = run["passes_by_kind"]["decode"] * weights + run["cached_tokens_read"] * model.cache_bytes_per_token()
-    source = torch.empty(2**31, dtype=torch.uint8, device=model.device)
+    return weights
+
+
+def copy_bandwidth(device) -> float:
+    """Bytes per second that a GPU reads and writes while it copies 2 GiB."""
+    source = torch.empty(2**31, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     target.copy_(source)
@@ -242,12 +258,7 @@ def floor_of_decoding(model, run: dict) -> dict | None:
         target.copy_(source)
     end.record()
     torch.cuda.synchronize()
-    bandwidth = 20 * 2 * source.numel() / (begin.elapsed_time(end) / 1000)
-    return {
-        "bytes": moved,
-        "copy_bytes_per_second": bandwidth,
-        "share": moved / bandwidth / run["seconds_by_kind"]["decode"],
-    }
+    return 20 * 2 * source.numel() / (begin.elapsed_time(end) / 1000)
 
 
 # --- the table ---------------------------------------------------------------------------------------------------
@@ -304,7 +315,7 @@ def main() -> None:
     parser.add_argument("--answer-tokens", type=int, default=8, help="that (a) to (c) may write behind a thought")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--decoding", default="", help="of (d): eager, captured or compiled; empty = the best")
+    parser.add_argument("--decoding", default="", help="of (d): eager, padded or captured; empty = the best")
     parser.add_argument("--output", type=Path, default=Path("benchmark.json"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import save_tiny_model
 from scipy.stats import chisquare
-from transformers import AutoModelForCausalLM, Qwen3Config
+from transformers import AutoModelForCausalLM, GraniteConfig, Qwen3Config
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from capped_decoding import choose_tokens, uniforms
@@ -52,6 +52,22 @@ def test_weights_that_are_not_safetensors_are_refused(tmp_path, tiny_folder):
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match="safetensors"):
         HuggingFaceModel(PromptEncoder.load(str(folder)), 0.6, 0.95, 20)
+
+
+def test_a_model_that_scales_its_logits_is_refused(tmp_path, tiny_folder):
+    """The read-outs project the last hidden state by themselves, so they would not know of the scale."""
+    config = GraniteConfig(
+        vocab_size=290, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=4096, logits_scaling=8.0,
+    )  # fmt: skip
+    folders = [tmp_path / "scaled", tmp_path / "plain"]
+    for folder in folders:
+        shutil.copytree(tiny_folder, folder)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+        config.logits_scaling = 1.0
+    with pytest.raises(UserError, match="its logits are not a plain projection"):
+        HuggingFaceModel(PromptEncoder.load(str(folders[0])), 0.6, 0.95, 20)
+    HuggingFaceModel(PromptEncoder.load(str(folders[1])), 0.6, 0.95, 20)
 
 
 def test_broken_weights_are_refused_in_one_line(tmp_path, tiny_folder):
@@ -284,6 +300,11 @@ def test_readings_before_a_break_are_those_of_the_whole_thought(tmp_path):
     assert broken[-1].thinking_ids == thought[: place + 1]
     for first, second in zip(broken[:3], good[:3], strict=True):
         assert_same_reading(first, second)
+    # beside a longer row, whose columns reach over the NaN: what is masked is zeroed too, as nothing times NaN is NaN
+    beside, longer = model.read_thoughts([source, request(9, (0, 3, 10, 40), source.readouts)])
+    assert len(longer[-1].thinking_ids) + 40 > place and {one.error for one in longer} == {None}
+    for first, second in zip(beside[:3], good[:3], strict=True):
+        assert_same_reading(first, second)
     # the slot that held a NaN is clean for the next batch
     with torch.no_grad():
         weights[thought[place]] = healthy_weights
@@ -323,7 +344,7 @@ def test_a_batch_that_ran_out_of_memory_leaves_the_model_fit_for_a_smaller_one(t
 
 def test_the_predicted_peak_grows_with_rows_and_tokens_and_holds_the_cache(tiny_model):
     peak = tiny_model.predicted_peak_bytes
-    cache = tiny_model.cache_bytes_per_token()
+    cache = tiny_model.memory.cache_per_token
     assert cache == 2 * 2 * 2 * 8 * 4  # keys and values, layers, heads, size, float32
     assert peak(11, 500) - peak(1, 500) > 10 * 500 * cache
     assert peak(1, 600) - peak(1, 500) > 100 * cache

@@ -1,0 +1,22 @@
+"""How an error tells that memory ran out."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of a GPU or of the machine."""
+    from accelerate.utils.memory import should_reduce_batch_size  # here: it imports torch, which takes seconds
+
+    # What accelerate does not know: allocations beside those of torch.
+    others = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return (
+        isinstance(error, MemoryError)
+        or should_reduce_batch_size(error)
+        or (isinstance(error, RuntimeError) and any(text in str(error) for text in others))
+    )
+
+
+def with_causes(error: BaseException) -> list[BaseException]:
+    """The error, then what it came of, back to what went wrong first."""
+    chain = [error]
+    while (earlier := chain[-1].__cause__ or chain[-1].__context__) is not None and earlier not in chain:
+        chain.append(earlier)
+    return chain

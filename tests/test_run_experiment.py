@@ -1,6 +1,7 @@
 """The real script through its real command line, on a tiny model."""
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -36,6 +37,11 @@ RECORD_FIELDS = {
     "confidence_readout_mass", "p_true", "p_true_readout_mass", "error",
     *(f"{stage}_{field}" for stage in ("answer", "confidence") for field in STAGE_FIELDS),
 }  # fmt: skip
+
+
+STOPS = [
+    (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGUSR2, 140), (signal.SIGUSR1, 138),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -361,15 +367,13 @@ def test_a_changed_data_file_does_not_leave_an_unfinished_run_behind(arguments, 
     assert len(list(folder.parent.iterdir())) == 1
 
 
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("signum", "status"), STOPS[::2])
 def test_a_signal_ends_the_run_after_its_batch_and_the_run_goes_on(arguments, signum, status):
     arguments = with_flag(with_flag(arguments, "--batch-size", "1"), "--total-budget", "200")
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
-    folder = Path(arguments[5])
-    while process.poll() is None and not any(path.stat().st_size for path in folder.glob("*/records.jsonl")):
-        time.sleep(0.01)
+    wait_for_records(process, Path(arguments[5]))
     process.send_signal(signum)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == status
@@ -382,7 +386,7 @@ def test_a_signal_ends_the_run_after_its_batch_and_the_run_goes_on(arguments, si
     assert len(records_by_key(run_folder(arguments))) == 12
 
 
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("signum", "status"), STOPS)
 def test_a_signal_while_modules_are_imported_is_one_line_too(signum, status):
     """The signal comes from the process itself, at an import after the handlers are there."""
     script = (
@@ -398,6 +402,39 @@ def test_a_signal_while_modules_are_imported_is_one_line_too(signum, status):
     )
     assert done.returncode == status
     assert done.stderr == f"run_experiment.py: stopped by {signum.name}; the same command goes on where it was\n"
+
+
+def wait_for_records(process, folder):
+    while process.poll() is None and not any(path.stat().st_size for path in folder.glob("*/records.jsonl")):
+        time.sleep(0.01)
+
+
+def test_under_nohup_a_run_outlives_its_terminal(arguments):
+    process = subprocess.Popen(
+        ["nohup", sys.executable, str(SCRIPT), *with_flag(arguments, "--batch-size", "1")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for_records(process, Path(arguments[5]))
+    process.send_signal(signal.SIGHUP)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert len(records_by_key(run_folder(arguments))) == 12
+
+
+def test_a_terminal_that_is_gone_ends_the_run_after_its_batch(arguments):
+    """The kernel sends SIGHUP, and every later word of the run has nowhere to go."""
+    ours, theirs = pty.openpty()
+    script = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(2, termios.TIOCSCTTY, 0); "
+    script += "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    arguments = with_flag(with_flag(arguments, "--batch-size", "1"), "--total-budget", "200")
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(SCRIPT), *arguments], stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    wait_for_records(process, Path(arguments[5]))
+    os.close(ours)
+    assert process.wait(timeout=120) == 129
+    assert 0 < len(records_by_key(run_folder(arguments))) < 12
 
 
 def test_a_second_ctrl_c_ends_at_once(arguments):

@@ -24,6 +24,7 @@ from matplotlib.style import context as style_context
 from configuration import OneLineParser
 from demo.ideal import ideal_accuracy, ideal_aurc, ideal_coverage
 from errors import UserError
+from results_folder import make_folder, reason, written_anew
 
 DPI = 200
 TEXT_WIDTH = 7.0  # inches of a printed page; at this width no text is smaller than 8 pt
@@ -552,22 +553,20 @@ def draw_figures(folder: Path) -> list[Path]:
     ideal = demo_ideal(summary)
     paths = []
     try:
-        (folder / "figures").mkdir(exist_ok=True)
+        make_folder(folder / "figures")
         for figure in FIGURES:
             drawn = figure.draw(summary, ideal) if figure.shows_ideal else figure.draw(summary)
             paths.append(folder / "figures" / figure.file_name)
             _save(drawn, paths[-1])
     except OSError as error:
-        raise UserError(f"{folder / 'figures'}: cannot be written to ({error.strerror})") from error
+        raise UserError(f"{folder / 'figures'}: cannot be written to ({reason(error)})") from error
     return paths
 
 
 def _save(figure: Figure, path: Path) -> None:
     """Under a temporary name first, so that a report never shows half a picture."""
-    temporary = path.with_name(path.name + ".tmp")
-    with style_context(STYLE):
-        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-    temporary.replace(path)
+    with style_context(STYLE), written_anew(path) as file:
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
 
 
 def demo_ideal(summary: dict) -> dict[int, dict[str, list]] | None:

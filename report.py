@@ -17,6 +17,7 @@ from configuration import OneLineParser
 from embedded_records import embed_records, escaped_json
 from errors import UserError
 from plot_results import FIGURES
+from results_folder import reason, written_anew
 
 MAX_EMBEDDED_BYTES = 100_000_000  # of records in the page, bytes; a laptop's browser still opens such a page in seconds
 MAX_LISTED_ROWS = 200  # skipped rows and notes listed one by one; config.json has all of them
@@ -55,16 +56,13 @@ def write_report(folder: Path) -> Path:
         policy=content_security_policy(style, script),
     )
     path = folder / "report.html"
-    temporary = path.with_name(path.name + ".tmp")
     try:
         # Half a surrogate pair in an id or name has no UTF-8; as a character reference it shows as U+FFFD.
-        with open(temporary, "w", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file:
+        with written_anew(path, "", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file:
             file.writelines(page)
-        temporary.replace(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        raise UserError(f"{path}: cannot be written ({reason(error)})") from error
     except UndefinedError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(
             f"{folder / 'summary.json'}: {error.message}; it was not written by this version of the program"
         ) from error

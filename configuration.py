@@ -149,6 +149,8 @@ def _checked(shown_name, value, rule):
         if not fits or not rule.is_allowed(one):
             shown = one if isinstance(one, str) and fits and one.strip() else repr(one)
             raise UserError(f"{shown_name} {shown}: allowed is {rule.allowed}")
+        if isinstance(one, str) and one.encode("utf-8", errors="replace").decode("utf-8") != one:
+            raise UserError(f"{shown_name} {one!r}: it holds bytes that are no text in UTF-8")
     values = [rule.parse(one) for one in values]  # 1 and 1.0 are one setting, so they must name one run
     if rule.is_path:
         values = [_expanded(shown_name, one) for one in values]

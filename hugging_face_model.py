@@ -2,20 +2,22 @@
 
 Keeps the promises of `model_interface.ReasoningModel` with transformers.
 """
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, GenerationConfig
+from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig
 from transformers.utils.logging import disable_progress_bar
 
 from capped_decoding import FORK_TOKENS, FORKS, PREFILL_TOKENS, CappedDecoder, Fork, Thought
 from errors import UserError
 from hub_faults import HUB_ERRORS, hub_fault
 from model_interface import Reading, Readout, ThoughtRequest
-from prompt_encoder import Prompt, PromptEncoder, hub_page
+from prompt_encoder import Prompt, PromptEncoder, hub_page, unusable
 from readout_tree import TokenTree, grow_tree, readout_result
 
 disable_progress_bar()  # of loading shards: the program has a line and a bar of its own
@@ -88,6 +90,20 @@ class _Place:
         )
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """What memory is reckoned with, measured, since every architecture calls it by other names.
+
+    layers, heads: of keys and values. layer_bytes: of a token's keys and values in one layer. width: values that a
+    token has between two layers, or inside one, whichever is more.
+    """
+
+    layers: int
+    heads: int
+    layer_bytes: int
+    width: int
+
+
 class HuggingFaceModel:
     """A causal language model of transformers that thinks up to a cap and is read out there.
 
@@ -104,11 +120,12 @@ class HuggingFaceModel:
         self._own_device = device
         self.model.generation_config = GenerationConfig()  # a published repetition penalty would change the sampling
         self.device = self.model.get_input_embeddings().weight.device
+        self._sizes = _measured_sizes(encoder, self.model)
         if self.device.type == "cpu" and self.model.num_parameters() < _TINY_MODEL:
             torch.set_num_threads(1)
         size = self.model.get_output_embeddings().weight.shape[0]
         tokenless = set(range(size)) - set(encoder.tokenizer.get_vocab().values())
-        forbidden = (tokenless | encoder.control_tokens.keys()) - {encoder.think_close_id}
+        forbidden = {i for i in tokenless | encoder.control_tokens.keys() if i < size} - {encoder.think_close_id}
         one_gpu = self.device.type == "cuda" and len({parameter.device for parameter in self.model.parameters()}) == 1
         self.decoder = CappedDecoder(
             self.model,
@@ -121,6 +138,7 @@ class HuggingFaceModel:
         self._trees: dict = {}
         self._closings: dict[str, tuple[int, ...]] = {}
         self._check_output_layer()
+        _check_decoder(encoder, self.model)
 
     @property
     def dtype(self) -> str:
@@ -206,10 +224,7 @@ class HuggingFaceModel:
 
     def cache_bytes_per_token(self) -> int:
         """Bytes of keys and values per token of a row."""
-        config = self.model.config.get_text_config(decoder=True)
-        heads = config.num_key_value_heads or config.num_attention_heads
-        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        return 2 * config.num_hidden_layers * heads * size * self.model.dtype.itemsize
+        return self._sizes.layers * self._sizes.layer_bytes
 
     def _bytes_per_row(self, tokens_per_row):
         """A row's cache, and the scores of the vocabulary in the model's format and twice in float32."""
@@ -223,11 +238,10 @@ class HuggingFaceModel:
         over, and their mask. Both: hidden states, and a chunk of the output layer in float32 with its sums.
         """
         config = self.model.config.get_text_config(decoder=True)
-        width = max(config.intermediate_size, config.hidden_size) * self.model.dtype.itemsize
+        width = self._sizes.width * self.model.dtype.itemsize
         prompts = PREFILL_TOKENS * (self.cache_bytes_per_token() + 4 * width)
-        layer = self.cache_bytes_per_token() // config.num_hidden_layers
-        groups = config.num_attention_heads // (config.num_key_value_heads or config.num_attention_heads)
-        columns = FORKS * tokens_per_row * layer * (1 + 2 * groups)
+        groups = max(1, config.num_attention_heads // self._sizes.heads)
+        columns = FORKS * tokens_per_row * self._sizes.layer_bytes * (1 + 2 * groups)
         readouts = FORK_TOKENS * (4 * width + 6 * tokens_per_row) + columns
         projection = 4 * _VOCABULARY_CHUNK * (config.hidden_size + 3 * FORK_TOKENS // 2)  # read at half the nodes
         return max(prompts, readouts) + projection
@@ -314,26 +328,118 @@ def _load_weights(encoder, device):
         device_map = "auto" if several_gpus else ("cuda" if torch.cuda.is_available() else "cpu")
     else:
         device_map = {"": device}
+    name = encoder.model_name
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, loading = AutoModelForCausalLM.from_pretrained(
             encoder.weights_folder(),
             dtype="auto",
             device_map=device_map,
             attn_implementation="sdpa",  # takes the boolean masks that read several caps off one cache
             use_safetensors=True,  # other weight formats can run code
             trust_remote_code=False,
+            output_loading_info=True,
         )
     except torch.OutOfMemoryError as error:
         if device is None:
-            raise UserError(f"model_name = {encoder.model_name!r}: out of GPU memory while loading it") from error
+            raise UserError(f"model_name = {name!r}: out of GPU memory while loading it") from error
         raise UserError(
-            f"model_name = {encoder.model_name!r}: it does not fit into {device}, and with several processes each holds"
-            " the whole model; start one without accelerate launch, which spreads the model over all GPUs"
+            f"model_name = {name!r}: it does not fit into {device}, and with several processes each holds the whole"
+            " model; start one without accelerate launch, which spreads the model over all GPUs"
         ) from error
     except (*HUB_ERRORS, SafetensorError, RuntimeError) as error:  # RuntimeError: weights of other shapes, no memory
-        name = encoder.model_name
         raise UserError(f"model_name = {name!r}: {hub_fault(error, hub_page(name))}") from error
+    except Exception as error:  # a configuration that contradicts itself makes transformers raise anything
+        raise UserError(f"model_name = {name!r}: {unusable('its configuration', error)}") from error
+    _check_weights(name, model, loading)
     if {"cpu", "disk"} & set(getattr(model, "hf_device_map", {}).values()) and torch.cuda.is_available():
         raise UserError(f"model_name = {encoder.model_name!r}: it does not fit into the memory of the GPUs")
     return model.eval()
 
+
+
+def _check_weights(model_name, model, loading):
+    """Raises UserError if weights and configuration are not of one model: transformers makes up what is missing."""
+    missing = sorted(loading["missing_keys"])
+    # A layer that the model does not have, though it has others like it; other weights may lie in a file unused.
+    known = {re.sub(r"\d+", "0", name) for name in model.state_dict()}
+    left_over = sorted(name for name in loading["unexpected_keys"] if re.sub(r"\d+", "0", name) in known)
+    for names, what in ((missing, "its weights lack"), (left_over, "its configuration has no place for")):
+        if names:
+            others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            raise UserError(
+                f"model_name = {model_name!r}: {what} {names[0]}{others}; config.json and the safetensors files are not"
+                " of one model"
+            )
+
+
+@torch.inference_mode()
+def _measured_sizes(encoder, model) -> _Sizes:
+    """From a forward pass over a few tokens. Raises UserError if the model cannot make one."""
+    ids = torch.tensor([encoder.encode_plain("Answer:")], device=model.get_input_embeddings().weight.device)
+    cache = DynamicCache(config=model.config)
+    with _one_line_for_faults(encoder):
+        model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
+        keys, values = cache.layers[0].keys, cache.layers[0].values
+        layer_bytes = (keys.nbytes + values.nbytes) // keys.shape[2]
+    embeddings = {id(model.get_input_embeddings()), id(model.get_output_embeddings())}
+    widths = [
+        size
+        for module in model.modules()
+        if id(module) not in embeddings
+        for size in (getattr(module, "out_features", None), getattr(module, "nf", None))  # nf: of GPT-2's Conv1D
+        if isinstance(size, int)
+    ]
+    return _Sizes(len(cache.layers), keys.shape[1], layer_bytes, max(widths, default=4 * keys.shape[1] * keys.shape[3]))
+
+
+@torch.inference_mode()
+def _check_decoder(encoder, model):
+    """Raises UserError unless decoding step by step and reading forks give what a plain forward pass gives.
+
+    An architecture may find positions and masks in ways of its own, and would then give other readings without a word.
+    """
+    decoder = CappedDecoder(model, close_id=None, forbidden_ids=[], pad_id=0, sampling=(0, 1.0, 0), how="eager")
+    texts = ("Answer: A", "Why is the first of these texts shorter than the second one?")
+    thoughts = [Thought(encoder.encode_plain(text), 4, text) for text in texts]
+    lead, one, other = (encoder.encode_plain(text)[0] for text in ("Confidence", "yes", "no"))
+    # Behind the lead stand two tokens that do not see one another.
+    tree = {"tokens": np.array([lead, one, other]), "depths": np.array([0, 1, 1]), "visible": np.eye(3, dtype=bool)}
+    tree["visible"][:, 0] = True
+    paths = ([lead], [lead, one], [lead, other])
+    with _one_line_for_faults(encoder):
+        ends = [len(thought.prompt_ids) + 2 for thought in thoughts]
+        forks = [Fork(slot, end, **tree) for slot, end in zip(decoder.think(thoughts), ends, strict=True)]
+        worst = 0.0
+        for numbers, hidden in decoder.read_forks(forks):
+            for number, states in zip(numbers, hidden.float(), strict=True):
+                row = (thoughts[number].prompt_ids + thoughts[number].sampled_ids)[: ends[number]]
+                whole = torch.stack([_last_state(model, row + path) for path in paths])
+                apart = (states - whole.to(states.device)).norm(dim=-1) / whole.to(states.device).norm(dim=-1)
+                worst = max(worst, apart.max().item())
+    # Far above rounding, far below what a wrong position or mask does. NaN, which records carry as an error, passes.
+    if worst > (1e-3 if model.dtype == torch.float32 else 0.2):
+        raise UserError(
+            f"model_name = {encoder.model_name!r}: read off a cache it gives other values than read whole (they differ"
+            f" by {worst:.0%}), so the read-outs of this architecture ({model.config.model_type}) would be wrong"
+        )
+
+
+def _last_state(model, ids: list[int]):
+    """Hidden state of the last token, of a plain forward pass."""
+    device = model.get_input_embeddings().weight.device
+    return model.base_model(input_ids=torch.tensor([ids], device=device)).last_hidden_state[0, -1].float()
+
+
+@contextmanager
+def _one_line_for_faults(encoder):
+    """UserError for whatever a model raises that is tried out on a few tokens."""
+    try:
+        yield
+    except UserError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"model_name = {encoder.model_name!r}: out of GPU memory when it was tried out") from error
+    except Exception as error:  # a stranger's architecture can fail in any way
+        raise UserError(
+            f"model_name = {encoder.model_name!r}: {unusable('a model of this configuration', error)}"
+        ) from error

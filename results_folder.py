@@ -19,6 +19,7 @@ from typing import IO, NoReturn
 
 from errors import UserError
 
+_DEEPEST = 100  # brackets within brackets; the program's own files have 8
 SCHEMA_VERSION = 2  # of records.jsonl and summary.json; part of the run name
 
 
@@ -122,15 +123,64 @@ def _cannot_write(path: Path, error: OSError) -> UserError:
 
 
 def strict_json(text: str | bytes):
-    """The value. Raises ValueError for anything but strict JSON that Python can hold."""
+    """The value. Raises ValueError for anything but strict JSON of a depth that Python can walk through."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("brackets within brackets") from None
+    opening = "[{" if isinstance(text, str) else (b"[", b"{")
+    if sum(map(text.count, opening)) > _DEEPEST and _is_deeper(value):
+        raise ValueError("brackets within brackets")
+    return value
+
+
+def _is_deeper(value) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        nested = [one for one in level if isinstance(one, (dict, list))]
+        level = [inner for one in nested for inner in (one.values() if isinstance(one, dict) else one)]
+    return bool(level)
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+# What reading JSON of another shape raises.
+OTHER_SHAPE = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
+# Fields of a cell that hold words; whatever else stands there is a number, a truth value or null.
+_WORDS = ("letter", "category")
+
+
+def read_summary(path: Path) -> dict:
+    """A `summary.json`, with numbers where numbers belong. Raises UserError if it is missing or none."""
+    try:
+        summary = strict_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; name the folder of a finished run") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: is not JSON ({error}); start the run again to write it anew") from error
+    if not isinstance(summary, dict) or not isinstance(summary.get("cells"), list):
+        raise UserError(f"{path}: is no summary of a run, it has no list of cells")
+    parts = {name: summary[name] for name in ("target_error", "cells", "saturation") if name in summary}
+    for place, text in _texts(parts, ""):
+        raise UserError(f"{path}: {place} is {text[:40]!r}, where a number belongs; the run's own command mends it")
+    return summary
+
+
+def _texts(value, place: str) -> Iterator[tuple[str, str]]:
+    """(place, text) of every text but those of _WORDS."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if not (name in _WORDS and isinstance(inner, str)):
+                yield from _texts(inner, f"{place}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, f"{place}[{index}]")
 
 
 # --- One run among others ------------------------------------------------------------------------------------------

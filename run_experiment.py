@@ -12,9 +12,11 @@ Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, fi
 import sys
 
 import stop_signals
+import terminal
 
 if __name__ == "__main__":
     stop_signals.listen()  # before the imports below, which take seconds
+    terminal.set_up()
 
 import errno
 import time
@@ -424,6 +426,8 @@ def main(argv: list[str]) -> int:
             run(settings, team)
     except ToldElsewhere:
         return 2
+    except ImportError as error:
+        return ended(2, terminal.import_fault(error)) if speaks_for_machine() else 2
     except UserError as error:
         if settings is None and not speaks_for_machine():  # every process meets it alike
             return 2

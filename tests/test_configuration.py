@@ -154,6 +154,11 @@ def test_a_wrong_constant_is_refused_by_its_name(name, value):
         settings_of(**{name: value})
 
 
+def test_a_name_that_is_no_text_is_one_line():
+    with pytest.raises(UserError, match=r"^--dataset 'q\\udcff.json': it holds bytes that are no text in UTF-8$"):
+        settings_of("--dataset", "q\udcff.json")
+
+
 def test_a_constant_without_its_comment_still_runs_and_a_missing_one_is_named():
     assert read_settings(DEFAULTS, {}, {}, "", [])["SEED"] == 42
     with pytest.raises(UserError, match="lack SEED"):

@@ -455,6 +455,37 @@ def test_a_second_ctrl_c_ends_at_once(arguments):
     assert (run_folder(arguments) / "records.jsonl").read_bytes() == b""
 
 
+def test_names_that_the_terminal_cannot_write_do_not_end_a_run(arguments, tmp_path):
+    questions = shutil.copy(arguments[3], tmp_path / "frägen 日本.json")
+    arguments = with_flag(with_flag(arguments, "--dataset", str(questions)), "--save-dir", str(tmp_path / "größe"))
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        capture_output=True, timeout=120, env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    assert "fr\\xe4gen \\u65e5\\u672c.json" in done.stdout.decode("ascii")
+
+
+@pytest.mark.parametrize("program", ["run_experiment.py", "plot_results.py", "report.py"])
+def test_a_python_without_the_packages_is_one_line(program):
+    done = subprocess.run(
+        [sys.executable, "-S", str(SCRIPT.with_name(program)), "--help"],  # -S: without site-packages
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(
+        rf"{program}: the package '\w+' is not installed; this is \S+: start the program with `make demo` or"
+        r" `make run`, which install what is missing, or run `pip install -r requirements.txt`\n",
+        done.stderr,
+    )
+
+
+def test_a_package_that_is_missing_once_the_run_has_begun_is_one_line(arguments, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "provenance", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "the package 'torch' is not installed" in refusal(arguments, capsys)
+
+
 def test_check_is_a_flag_of_its_own(arguments, capsys):
     assert run_experiment.main(arguments) == 0
     assert run_experiment.main(["--check", arguments[5]]) == 0

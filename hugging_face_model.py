@@ -137,8 +137,9 @@ class HuggingFaceModel:
         )
         self._trees: dict = {}
         self._closings: dict[str, tuple[int, ...]] = {}
-        self._check_output_layer()
         _check_decoder(encoder, self.model)
+        with _one_line_for_faults(encoder):
+            self._check_output_layer()
 
     @property
     def dtype(self) -> str:
@@ -381,15 +382,13 @@ def _measured_sizes(encoder, model) -> _Sizes:
         model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
         keys, values = cache.layers[0].keys, cache.layers[0].values
         layer_bytes = (keys.nbytes + values.nbytes) // keys.shape[2]
-    embeddings = {id(model.get_input_embeddings()), id(model.get_output_embeddings())}
-    widths = [
-        size
-        for module in model.modules()
-        if id(module) not in embeddings
-        for size in (getattr(module, "out_features", None), getattr(module, "nf", None))  # nf: of GPT-2's Conv1D
-        if isinstance(size, int)
-    ]
-    return _Sizes(len(cache.layers), keys.shape[1], layer_bytes, max(widths, default=4 * keys.shape[1] * keys.shape[3]))
+    config = model.config.get_text_config(decoder=True)
+    outer = {id(model.get_input_embeddings()), id(model.get_output_embeddings())}
+    inner = [module for module in model.modules() if id(module) not in outer]
+    # nf: of GPT-2's own kind of linear layer. intermediate_size: of experts, whose layers are one tensor.
+    widths = [getattr(module, name, None) for module in inner for name in ("out_features", "nf")]
+    widths += [getattr(config, name, None) for name in ("intermediate_size", "hidden_size")]
+    return _Sizes(len(cache.layers), keys.shape[1], layer_bytes, max(size for size in widths if isinstance(size, int)))
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, DynamicCache, GenerationConfig
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from capped_decoding import FORK_TOKENS, FORKS, PREFILL_TOKENS, CappedDecoder, Fork, Thought
 from errors import UserError
@@ -21,6 +21,7 @@ from prompt_encoder import Prompt, PromptEncoder, hub_page, unusable
 from readout_tree import TokenTree, grow_tree, readout_result
 
 disable_progress_bar()  # of loading shards: the program has a line and a bar of its own
+set_verbosity_error()  # its tables of weights that do not fit would bury the one line that says so
 
 _VOCABULARY_CHUNK = 16_384  # rows of the output layer projected in float32 at a time
 _CPU_ROWS = 64  # measured: fewer are slower for tiny models and with a vocabulary of 152,000 (benchmarks/README.md)
@@ -338,6 +339,7 @@ def _load_weights(encoder, device):
             attn_implementation="sdpa",  # takes the boolean masks that read several caps off one cache
             use_safetensors=True,  # other weight formats can run code
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # told below, in one line
             output_loading_info=True,
         )
     except torch.OutOfMemoryError as error:
@@ -364,7 +366,12 @@ def _check_weights(model_name, model, loading):
     # A layer that the model does not have, though it has others like it; other weights may lie in a file unused.
     known = {re.sub(r"\d+", "0", name) for name in model.state_dict()}
     left_over = sorted(name for name in loading["unexpected_keys"] if re.sub(r"\d+", "0", name) in known)
-    for names, what in ((missing, "its weights lack"), (left_over, "its configuration has no place for")):
+    resized = sorted(str(name) for name, *_ in loading["mismatched_keys"])
+    for names, what in (
+        (resized, "its configuration gives another size to"),
+        (missing, "its weights lack"),
+        (left_over, "its configuration has no place for"),
+    ):
         if names:
             others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
             raise UserError(

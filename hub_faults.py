@@ -71,9 +71,9 @@ def hub_fault(error: BaseException, page: str) -> str:
 
 
 def _socks_setting() -> str:
-    """The environment variable that names the proxy, as it is set."""
+    """The environment variable that names the proxy; not its value, which may hold a password."""
     proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
-    return next((f"{name}={value}" for name, value in proxies.items() if value.startswith("socks")), "a setting")
+    return next((name for name, value in proxies.items() if value.startswith("socks")), "a setting")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -115,13 +115,13 @@ for load in (lambda: PromptEncoder.load("owner/tiny"), lambda: load_questions("o
 
 def test_a_socks_proxy_without_its_package_is_one_line(tmp_path):
     environment = os.environ | {
-        "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT), "ALL_PROXY": "socks5://127.0.0.1:9"
+        "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT), "ALL_PROXY": "socks5://ada:secret@127.0.0.1:9"
     }  # fmt: skip
     script = "import sys; sys.modules['socksio'] = None\n" + _SOCKS
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=True
     )
-    fault = "ALL_PROXY=socks5://127.0.0.1:9 asks for a SOCKS proxy, which needs one more package: pip install socksio"
+    fault = "ALL_PROXY asks for a SOCKS proxy, which needs one more package: pip install socksio"
     model, data = done.stdout.splitlines()
     assert model == f"model_name = 'owner/tiny': {fault}"
     assert data.startswith("DATASET = 'owner/questions'")

@@ -21,7 +21,7 @@ test: .venv/installed-dev
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache
 
-.venv/installed: requirements.txt | .venv/bin/python
+.venv/installed: requirements.txt | .venv/made
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
@@ -29,7 +29,12 @@ clean:
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-.venv/bin/python:
+# Touched last: what a failure leaves (Debian's Python without python3-venv leaves a .venv without pip) is not taken for
+# a whole one, and made again in place. A .venv that was made by hand, with a torch of its own, stays.
+.venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed, $(PYTHON) is `$(PYTHON) -V 2>&1`; set it with make PYTHON=python3.11" >&2; exit 2; }
-	$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip --version > /dev/null 2>&1 \
+	  || { rm -f .venv/bin/python*; $(PYTHON) -m venv .venv && .venv/bin/python -m pip --version; } > /dev/null \
+	  || { echo "$(PYTHON) cannot make .venv, which holds what the program needs; on Debian or Ubuntu: apt install python3-venv" >&2; exit 2; }
+	@touch $@

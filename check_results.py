@@ -7,7 +7,16 @@ from pathlib import Path
 from errors import UserError, one_line
 from evaluation_tool import CONFIDENCE_NAMES, STAGES, summarise
 from question_sets import Question, fingerprint
-from results_folder import check_no_writer, process_journals, read_config, read_records, sha256_of, strict_json
+from results_folder import (
+    OTHER_SHAPE,
+    check_no_writer,
+    process_journals,
+    read_config,
+    read_records,
+    read_summary,
+    sha256_of,
+    strict_json,
+)
 
 _MOST_SHOWN = 20  # problems of a run
 _SHARES = (*CONFIDENCE_NAMES, "answer_readout_mass", "confidence_readout_mass", "p_true_readout_mass")
@@ -181,12 +190,15 @@ def _stage_checks(record: dict, stage: str) -> Iterator[tuple[bool, str]]:
 
 
 def _summary_problems(run: Path, config: dict) -> Iterator[str]:
-    try:
-        summary = strict_json((run / "summary.json").read_bytes())
-        recomputed = summarise(read_records(run / "records.jsonl"), summary["target_error"], config["identity"]["seed"])
-    except FileNotFoundError:
+    if not (run / "summary.json").exists():
         yield "summary.json is missing; the run's own command writes it"
-    except (OSError, ValueError, KeyError, TypeError) as error:  # a hand has been at it
+        return
+    try:
+        summary = read_summary(run / "summary.json")
+        recomputed = summarise(read_records(run / "records.jsonl"), summary["target_error"], config["identity"]["seed"])
+    except UserError as error:
+        yield str(error).removeprefix(f"{run}/")
+    except (OSError, *OTHER_SHAPE) as error:  # a hand has been at it
         yield f"summary.json cannot be used ({type(error).__name__}: {error})"
     else:
         stored = {name: summary.get(name) for name in recomputed}  # the file also holds the run's config

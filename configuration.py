@@ -2,9 +2,12 @@
 import argparse
 import ast
 import io
+import os
+import re
 import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import NoReturn
 
 from errors import UserError
@@ -12,21 +15,25 @@ from errors import UserError
 
 @dataclass(frozen=True)
 class Rule:
-    """What a setting may be. parse: from the text of a flag, raises ValueError; allowed: in words, for the user."""
+    """What a setting may be. parse: from the text of a flag, raises ValueError; allowed: in words, for the user.
+
+    is_list: a list sweeps. is_path: it may name a file or folder, so `~` and `$HOME` in it stand for what they name.
+    """
 
     parse: Callable[[str], object]
     kinds: tuple[type, ...]
     is_allowed: Callable[[object], bool]
     allowed: str
     is_list: bool = False
+    is_path: bool = False
 
 
 def _whole(least: int, unit: str, is_list: bool = False) -> Rule:
     return Rule(int, (int,), lambda value: value >= least, f"a whole number of {unit}, {least} or more", is_list)
 
 
-def _text(allowed: str, may_be_empty: bool = False) -> Rule:
-    return Rule(str, (str,), lambda value: may_be_empty or bool(value.strip()), allowed)
+def _text(allowed: str, may_be_empty: bool = False, is_path: bool = False) -> Rule:
+    return Rule(str, (str,), lambda value: may_be_empty or bool(value.strip()), allowed, is_path=is_path)
 
 
 def _number(is_allowed: Callable[[float], bool], allowed: str, is_list: bool = False) -> Rule:
@@ -43,9 +50,9 @@ RULES = {
     "TOTAL_BUDGET": _whole(0, "thinking tokens", is_list=True),
     "ANSWER_THINKING_RATIO": _number(lambda ratio: 0 <= ratio <= 1, "a number from 0.0 to 1.0", is_list=True),
     "CONVENTIONAL_ARM": Rule(_truth, (bool,), lambda value: True, "True or False"),
-    "SAVE_DIR": _text("a folder"),
-    "model_name": _text("a hub id or a local folder"),
-    "DATASET": _text("a hub id or a local .json, .jsonl, .csv, .parquet or .txt file"),
+    "SAVE_DIR": _text("a folder", is_path=True),
+    "model_name": _text("a hub id or a local folder", is_path=True),
+    "DATASET": _text("a hub id or a local .json, .jsonl, .csv, .parquet or .txt file", is_path=True),
     "DATASET_CONFIG": _text("the name of a configuration, or nothing", may_be_empty=True),
     "DATASET_SPLIT": _text("the name of a split"),
     "N_QUESTIONS": _whole(0, "questions (0 = all)"),
@@ -117,7 +124,7 @@ def folder_to_check(argv: list[str]) -> str | None:
     given, others = parser.parse_known_args(argv)
     if given.check is not None and others:
         raise UserError(f"--check reads a folder of results and takes no other flag ({' '.join(others)})")
-    return given.check
+    return None if given.check is None else _expanded("--check", given.check)
 
 
 def flag_of(name: str) -> str:
@@ -133,7 +140,8 @@ def _parsed(shown_name, text, rule):
 
 
 def _checked(shown_name, value, rule):
-    values = list(value) if rule.is_list and isinstance(value, (list, tuple)) else [value]
+    value = _plain(value)
+    values = value if rule.is_list and isinstance(value, list) else [value]
     if not values:
         raise UserError(f"{shown_name} is empty: allowed is {rule.allowed}, or a list of such")
     for one in values:
@@ -141,8 +149,38 @@ def _checked(shown_name, value, rule):
         if not fits or not rule.is_allowed(one):
             shown = one if isinstance(one, str) and fits and one.strip() else repr(one)
             raise UserError(f"{shown_name} {shown}: allowed is {rule.allowed}")
+        if isinstance(one, str) and one.encode("utf-8", errors="replace").decode("utf-8") != one:
+            raise UserError(f"{shown_name} {one!r}: it holds bytes that are no text in UTF-8")
     values = [rule.parse(one) for one in values]  # 1 and 1.0 are one setting, so they must name one run
+    if rule.is_path:
+        values = [_expanded(shown_name, one) for one in values]
     return values if rule.is_list else values[0]
+
+
+def _plain(value):
+    """The value as JSON has it: a path is its text, a range, a tuple or an array a list, a NumPy number a number.
+
+    Whatever else it is stays as it is, for the rule to refuse.
+    """
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, (range, tuple, list)):
+        return [_plain(one) for one in value]
+    return value.tolist() if callable(getattr(value, "tolist", None)) else value  # NumPy's, without importing it
+
+
+def _expanded(shown_name, text):
+    """`~` and environment variables in their full length, as a shell would have it. Raises UserError if there is none.
+
+    A file that has the name as it stands keeps it.
+    """
+    if os.path.exists(text):
+        return text
+    expanded = os.path.expanduser(os.path.expandvars(text))
+    left = re.search(r"\$(\w+|\{[^}]*\})", expanded) or re.match(r"~[^/]*", expanded)
+    if left:
+        raise UserError(f"{shown_name} {text}: {left[0]} stands for nothing here; write the path in full")
+    return expanded
 
 
 def comments_of_constants(source: str) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 Keeps the promises of `model_interface.ReasoningModel` with transformers.
 """
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -9,17 +11,18 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, GenerationConfig
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from capped_decoding import CappedDecoder, Fork, Thought
 from errors import UserError
 from hub_faults import HUB_ERRORS, hub_fault
 from memory_estimate import VOCABULARY_CHUNK, MemoryEstimate
 from model_interface import Reading, Readout, ThoughtRequest
-from prompt_encoder import Prompt, PromptEncoder, hub_page
+from prompt_encoder import Prompt, PromptEncoder, hub_page, unusable
 from readout_tree import TokenTree, grow_tree, readout_result
 
 disable_progress_bar()  # of loading shards: the program has a line and a bar of its own
+set_verbosity_error()  # its tables of weights that do not fit would bury the one line that says so
 
 _CPU_ROWS = 64  # measured: fewer are slower for tiny models and with a vocabulary of 152,000 (benchmarks/README.md)
 _TINY_MODEL = 5_000_000  # parameters; below, threads that wait for each other cost more than they compute
@@ -87,6 +90,8 @@ class _Place:
         )
 
 
+
+
 class HuggingFaceModel:
     """A causal language model of transformers that thinks up to a cap and is read out there.
 
@@ -108,11 +113,13 @@ class HuggingFaceModel:
         self.device = self.model.get_input_embeddings().weight.device
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # CUDA graphs are captured on the current one
+        with _one_line_for_faults(encoder):
+            self.memory = MemoryEstimate(self.model, top_k)
         if self.device.type == "cpu" and self.model.num_parameters() < _TINY_MODEL:
             torch.set_num_threads(1)
         size = self.model.get_output_embeddings().weight.shape[0]
         tokenless = set(range(size)) - set(encoder.tokenizer.get_vocab().values())
-        forbidden = (tokenless | encoder.control_tokens.keys()) - {encoder.think_close_id}
+        forbidden = {i for i in tokenless | encoder.control_tokens.keys() if i < size} - {encoder.think_close_id}
         one_gpu = self.device.type == "cuda" and len(self._devices()) == 1
         self.decoder = CappedDecoder(
             self.model,
@@ -122,10 +129,11 @@ class HuggingFaceModel:
             sampling=(temperature, top_p, top_k),
             how=decoding or ("captured" if one_gpu else "eager"),
         )
-        self.memory = MemoryEstimate(self.model, top_k)
         self._trees: dict = {}
         self._closings: dict[str, tuple[int, ...]] = {}
-        self._check_output_layer()
+        _check_decoder(encoder, self.model)
+        with _one_line_for_faults(encoder):
+            self._check_output_layer()
 
     @property
     def dtype(self) -> str:
@@ -290,26 +298,104 @@ class HuggingFaceModel:
 
 def _load_weights(encoder, device):
     device_map = "auto" if device == "auto" else {"": device}
+    name = encoder.model_name
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, loading = AutoModelForCausalLM.from_pretrained(
             encoder.weights_folder(),
             dtype="auto",
             device_map=device_map,
             attn_implementation="sdpa",  # takes the boolean masks that read several caps off one cache
             use_safetensors=True,  # other weight formats can run code
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # told below, in one line
+            output_loading_info=True,
         )
     except torch.OutOfMemoryError as error:
         if device == "auto":
-            raise UserError(f"model_name = {encoder.model_name!r}: out of GPU memory while loading it") from error
+            raise UserError(f"model_name = {name!r}: out of GPU memory while loading it") from error
         raise UserError(
-            f"model_name = {encoder.model_name!r}: it does not fit into the free memory of {device}; started without"
+            f"model_name = {name!r}: it does not fit into the free memory of {device}; started without"
             " accelerate launch, the program spreads a model that is larger than one GPU over all that are visible"
         ) from error
     except (*HUB_ERRORS, SafetensorError, RuntimeError) as error:  # RuntimeError: weights of other shapes, no memory
-        name = encoder.model_name
         raise UserError(f"model_name = {name!r}: {hub_fault(error, hub_page(name))}") from error
+    except Exception as error:  # a configuration that contradicts itself makes transformers raise anything
+        raise UserError(f"model_name = {name!r}: {unusable('its configuration', error)}") from error
+    _check_weights(name, model, loading)
     if device == "auto" and {"cpu", "disk"} & set(getattr(model, "hf_device_map", {}).values()):
         raise UserError(f"model_name = {encoder.model_name!r}: it does not fit into the memory of the GPUs")
     return model.eval()
 
+
+
+def _check_weights(model_name, model, loading):
+    """Raises UserError if weights and configuration are not of one model: transformers makes up what is missing."""
+    missing = sorted(loading["missing_keys"])
+    # A layer that the model does not have, though it has others like it; other weights may lie in a file unused.
+    known = {re.sub(r"\d+", "0", name) for name in model.state_dict()}
+    left_over = sorted(name for name in loading["unexpected_keys"] if re.sub(r"\d+", "0", name) in known)
+    resized = sorted(str(name) for name, *_ in loading["mismatched_keys"])
+    for names, what in (
+        (resized, "its configuration gives another size to"),
+        (missing, "its weights lack"),
+        (left_over, "its configuration has no place for"),
+    ):
+        if names:
+            others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            raise UserError(
+                f"model_name = {model_name!r}: {what} {names[0]}{others}; config.json and the safetensors files are not"
+                " of one model"
+            )
+
+
+@torch.inference_mode()
+def _check_decoder(encoder, model):
+    """Raises UserError unless decoding step by step and reading forks give what a plain forward pass gives.
+
+    An architecture may find positions and masks in ways of its own, and would then give other readings without a word.
+    """
+    decoder = CappedDecoder(model, close_id=None, forbidden_ids=[], pad_id=0, sampling=(0, 1.0, 0), how="eager")
+    texts = ("Answer: A", "Why is the first of these texts shorter than the second one?")
+    thoughts = [Thought(encoder.encode_plain(text), 4, text) for text in texts]
+    lead, one, other = (encoder.encode_plain(text)[0] for text in ("Confidence", "yes", "no"))
+    # Behind the lead stand two tokens that do not see one another.
+    tree = {"tokens": np.array([lead, one, other]), "depths": np.array([0, 1, 1]), "visible": np.eye(3, dtype=bool)}
+    tree["visible"][:, 0] = True
+    paths = ([lead], [lead, one], [lead, other])
+    with _one_line_for_faults(encoder):
+        ends = [len(thought.prompt_ids) + 2 for thought in thoughts]
+        forks = [Fork(slot, end, **tree) for slot, end in zip(decoder.think(thoughts), ends, strict=True)]
+        worst = 0.0
+        for numbers, hidden in decoder.read_forks(forks):
+            for number, states in zip(numbers, hidden.float(), strict=True):
+                row = (thoughts[number].prompt_ids + thoughts[number].sampled_ids)[: ends[number]]
+                whole = torch.stack([_last_state(model, row + path) for path in paths])
+                apart = (states - whole.to(states.device)).norm(dim=-1) / whole.to(states.device).norm(dim=-1)
+                worst = max(worst, apart.max().item())
+    # Far above rounding, far below what a wrong position or mask does. NaN, which records carry as an error, passes.
+    if worst > (1e-3 if model.dtype == torch.float32 else 0.2):
+        raise UserError(
+            f"model_name = {encoder.model_name!r}: read off a cache it gives other values than read whole (they differ"
+            f" by {worst:.0%}), so the read-outs of this architecture ({model.config.model_type}) would be wrong"
+        )
+
+
+def _last_state(model, ids: list[int]):
+    """Hidden state of the last token, of a plain forward pass."""
+    device = model.get_input_embeddings().weight.device
+    return model.base_model(input_ids=torch.tensor([ids], device=device)).last_hidden_state[0, -1].float()
+
+
+@contextmanager
+def _one_line_for_faults(encoder):
+    """UserError for whatever a model raises that is tried out on a few tokens."""
+    try:
+        yield
+    except UserError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"model_name = {encoder.model_name!r}: out of GPU memory when it was tried out") from error
+    except Exception as error:  # a stranger's architecture can fail in any way
+        raise UserError(
+            f"model_name = {encoder.model_name!r}: {unusable('a model of this configuration', error)}"
+        ) from error

@@ -4,8 +4,12 @@
 
 Ends with exit status 2 and one line where a folder has no summary.json that this version can draw.
 """
+import terminal
+
+if __name__ == "__main__":
+    terminal.set_up()  # before the imports below, of which one may be missing
+
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +27,8 @@ from matplotlib.style import context as style_context
 
 from configuration import OneLineParser
 from demo.ideal import ideal_accuracy, ideal_aurc, ideal_coverage
-from errors import UserError
+from errors import UserError, one_line
+from results_folder import OTHER_SHAPE, make_folder, read_summary, reason, written_anew
 
 DPI = 200
 TEXT_WIDTH = 7.0  # inches of a printed page; at this width no text is smaller than 8 pt
@@ -548,26 +553,29 @@ def draw_figures(folder: Path) -> list[Path]:
     The same summary gives the same bytes. Raises UserError if the summary is missing or cannot be drawn, or if nothing
     can be written.
     """
-    summary = read_summary(folder / "summary.json")
+    summary = drawable_summary(folder / "summary.json")
     ideal = demo_ideal(summary)
     paths = []
     try:
-        (folder / "figures").mkdir(exist_ok=True)
+        make_folder(folder / "figures")
         for figure in FIGURES:
             drawn = figure.draw(summary, ideal) if figure.shows_ideal else figure.draw(summary)
             paths.append(folder / "figures" / figure.file_name)
             _save(drawn, paths[-1])
+    except OTHER_SHAPE as error:  # a hand has been at it
+        what = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"{folder / 'summary.json'}: cannot be drawn ({what}); the run's own command mends it"
+        ) from error
     except OSError as error:
-        raise UserError(f"{folder / 'figures'}: cannot be written to ({error.strerror})") from error
+        raise UserError(f"{folder / 'figures'}: cannot be written to ({reason(error)})") from error
     return paths
 
 
 def _save(figure: Figure, path: Path) -> None:
     """Under a temporary name first, so that a report never shows half a picture."""
-    temporary = path.with_name(path.name + ".tmp")
-    with style_context(STYLE):
-        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-    temporary.replace(path)
+    with style_context(STYLE), written_anew(path) as file:
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
 
 
 def demo_ideal(summary: dict) -> dict[int, dict[str, list]] | None:
@@ -587,16 +595,9 @@ def demo_ideal(summary: dict) -> dict[int, dict[str, list]] | None:
     return curves
 
 
-def read_summary(path: Path) -> dict:
+def drawable_summary(path: Path) -> dict:
     """The summary, with every field that a figure needs. Raises UserError if it is missing, broken or older."""
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; name the folder of a finished run") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: broken JSON ({error}); start the run again to write it anew") from error
+    summary = read_summary(path)
     lacking = _lacking_field(summary)
     if lacking is not None:
         raise UserError(
@@ -636,7 +637,7 @@ def main(argv: list[str]) -> int:
             for path in draw_figures(Path(results_dir)):
                 print(path)
     except UserError as error:
-        print(f"plot_results.py: {error}", file=sys.stderr)
+        print(f"plot_results.py: {one_line(str(error))}", file=sys.stderr)
         return 2
     return 0
 

@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import TemplateError
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, DynamicCache
 
+from bounded_text import TextError, bounded_text
 from errors import UserError
 from hub_faults import HUB_ERRORS, fetched, hub_fault
 from model_interface import Readout, ThoughtRequest
@@ -72,8 +72,11 @@ class PromptEncoder:
                 folder = fetched(model_name, _SMALL_FILES)
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        except (*HUB_ERRORS, KeyError) as error:  # KeyError: a tokenizer.json of other content
+        except HUB_ERRORS as error:
             raise UserError(f"model_name = {model_name!r}: {hub_fault(error, hub_page(model_name))}") from error
+        except Exception as error:  # transformers checks little of what a file says, and raises anything
+            fault = unusable("its configuration or tokenizer", error)
+            raise UserError(f"model_name = {model_name!r}: {fault}") from error
         return cls(model_name, config, tokenizer, folder)
 
     def weights_folder(self) -> Path:
@@ -193,11 +196,13 @@ class PromptEncoder:
     def _render_turn(self, thinking: bool) -> tuple[str, str]:
         turn = [{"role": "user", "content": _USER_TEXT_MARK}]
         try:
-            rendered = self.tokenizer.apply_chat_template(
-                turn, tokenize=False, add_generation_prompt=True, enable_thinking=thinking
+            rendered = bounded_text(
+                lambda: self.tokenizer.apply_chat_template(
+                    turn, tokenize=False, add_generation_prompt=True, enable_thinking=thinking
+                )
             )
-        except TemplateError as error:
-            raise UserError(f"model_name = {self.model_name!r}: its chat template fails: {error}") from error
+        except TextError as fault:
+            raise UserError(f"model_name = {self.model_name!r}: its chat template {fault}") from None
         parts = rendered.split(_USER_TEXT_MARK)
         if len(parts) != 2:
             raise UserError(
@@ -239,7 +244,10 @@ def _check_can_run(model_name, config, tokenizer):
         raise UserError(f"model_name = {model_name!r}: it has no fast tokenizer (tokenizer.json)")
     if not tokenizer.encode("Answer:", add_special_tokens=False):  # transformers makes an empty one in silence
         raise UserError(f"model_name = {model_name!r}: its tokenizer has no vocabulary (is tokenizer.json missing?)")
-    if getattr(config.get_text_config(decoder=True), "max_position_embeddings", None) is None:
+    _check_config(model_name, config.get_text_config(decoder=True), tokenizer)
+    _check_unquantised(model_name, config)
+    context = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+    if not isinstance(context, int) or context < 1:
         raise UserError(f"model_name = {model_name!r}: its configuration does not say how long its context is")
     if tokenizer.chat_template is None:
         raise UserError(f"model_name = {model_name!r}: its tokenizer has no chat template; a chat model is needed")
@@ -252,6 +260,34 @@ def _check_can_run(model_name, config, tokenizer):
             f" ({', '.join(sorted(kinds - {'DynamicLayer'}))}: sliding window or recurrent state); full attention is"
             " needed"
         )
+
+
+def _check_config(model_name, config, tokenizer):
+    """Raises UserError if the configuration has no room for a token that text can become."""
+    text_ids = set(tokenizer.get_vocab().values()) - tokenizer.added_tokens_decoder.keys()
+    size = getattr(config, "vocab_size", None)
+    if isinstance(size, int) and size <= max(text_ids, default=0):
+        raise UserError(
+            f"model_name = {model_name!r}: its tokenizer has token {max(text_ids):,}, and its configuration a"
+            f" vocabulary of {size:,} (vocab_size); they are not of one model"
+        )
+
+
+def _check_unquantised(model_name, config):
+    """Raises UserError for quantised weights, which need packages and kernels of their own."""
+    for name in ("quantization_config", "compression_config"):
+        found = getattr(config, name, None) or getattr(config.get_text_config(decoder=True), name, None)
+        if found:
+            method = found.get("quant_method") if isinstance(found, dict) else getattr(found, "quant_method", None)
+            raise UserError(
+                f"model_name = {model_name!r}: its weights are quantised ({getattr(method, 'value', method) or name});"
+                " name the checkpoint that they were made from, with its weights in bfloat16, float16 or float32"
+            )
+
+
+def unusable(what: str, error: BaseException) -> str:
+    """In one line, that files of a model cannot be used, and what transformers or torch says about them."""
+    return f"{what} cannot be used ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
 
 
 def _without_tokens(tokenizer, texts):

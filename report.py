@@ -2,6 +2,11 @@
 
     python report.py RUN_FOLDER        # from summary.json, records.jsonl and figures/*.png alone
 """
+import terminal
+
+if __name__ == "__main__":
+    terminal.set_up()  # before the imports below, of which one may be missing
+
 import argparse
 import base64
 import hashlib
@@ -15,8 +20,9 @@ from markupsafe import Markup
 
 from configuration import OneLineParser
 from embedded_records import embed_records, escaped_json
-from errors import UserError
+from errors import UserError, one_line
 from plot_results import FIGURES
+from results_folder import OTHER_SHAPE, read_summary, reason, written_anew
 
 MAX_EMBEDDED_BYTES = 100_000_000  # of records in the page, bytes; a laptop's browser still opens such a page in seconds
 MAX_LISTED_ROWS = 200  # skipped rows and notes listed one by one; config.json has all of them
@@ -35,7 +41,7 @@ def write_report(folder: Path) -> Path:
     Reads summary.json, records.jsonl and figures/*.png, nothing else; a page without figures says so. Raises UserError
     in one line if the summary is missing or of another shape, or a line of the records is damaged.
     """
-    summary = _read_summary(folder / "summary.json")
+    summary = read_summary(folder / "summary.json")
     records = embed_records(folder / "records.jsonl", MAX_EMBEDDED_BYTES)
     figures, damaged_figures = _figures(folder / "figures")
     style, script = (
@@ -55,16 +61,18 @@ def write_report(folder: Path) -> Path:
         policy=content_security_policy(style, script),
     )
     path = folder / "report.html"
-    temporary = path.with_name(path.name + ".tmp")
     try:
         # Half a surrogate pair in an id or name has no UTF-8; as a character reference it shows as U+FFFD.
-        with open(temporary, "w", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file:
+        with written_anew(path, "", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file:
             file.writelines(page)
-        temporary.replace(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        raise UserError(f"{path}: cannot be written ({reason(error)})") from error
+    except OTHER_SHAPE as error:  # a hand has been at it
+        what = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"{folder / 'summary.json'}: cannot be shown ({what}); the run's own command mends it"
+        ) from error
     except UndefinedError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(
             f"{folder / 'summary.json'}: {error.message}; it was not written by this version of the program"
         ) from error
@@ -78,18 +86,6 @@ def content_security_policy(style: str, script: str) -> str:
         f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}';"
         " base-uri 'none'; form-action 'none'"
     )
-
-
-def _read_summary(path: Path) -> dict:
-    try:
-        summary = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; a report needs the summary of a finished run") from error
-    except ValueError as error:
-        raise UserError(f"{path}: is not JSON ({error}); run the experiment again to have it written anew") from error
-    if not isinstance(summary, dict) or not isinstance(summary.get("cells"), list):
-        raise UserError(f"{path}: is no summary of a run, it has no list of cells")
-    return summary
 
 
 def _figures(folder: Path) -> tuple[list[dict], list[str]]:
@@ -207,7 +203,7 @@ def main(argv: list[str]) -> int:
     try:
         print(write_report(Path(parser.parse_args(argv).run_folder)))
     except UserError as error:
-        print(f"report.py: {error}", file=sys.stderr)
+        print(f"report.py: {one_line(str(error))}", file=sys.stderr)
         return 2
     return 0
 

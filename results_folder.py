@@ -1,4 +1,8 @@
-"""A run on disk: its name, `config.json`, the journal `records.jsonl`, `summary.json`."""
+"""A run on disk: its name, `config.json`, the journal `records.jsonl`, `summary.json`.
+
+Nothing in a run folder is written through a symbolic link: who may write there could have any file overwritten.
+"""
+import errno
 import fcntl
 import hashlib
 import json
@@ -11,10 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from errors import UserError
 
+_DEEPEST = 100  # brackets within brackets; the program's own files have 8
 SCHEMA_VERSION = 2  # of records.jsonl and summary.json; part of the run name
 
 
@@ -63,37 +68,119 @@ def check_writable(save_dir: str) -> Path:
 
 
 def write_json(path: Path, value) -> None:
-    """Strict JSON under a temporary name, flushed to disk, then renamed: never half a file. Raises UserError."""
-    temporary = path.with_name(path.name + ".tmp")
+    """Strict JSON, never half a file. Raises UserError."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        with open(temporary, "wb") as file:
+        with written_anew(path) as file:
             file.write(text.encode("utf-8"))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+@contextmanager
+def written_anew(path: Path, mode: str = "b", **how) -> Iterator[IO]:
+    """A new file under a temporary name, at the end flushed to disk and renamed to the path: never half a file.
+
+    how: as `open` takes it. Raises OSError.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.unlink(missing_ok=True)  # of a process that died
+    try:
+        with open(temporary, "x" + mode, **how) as file:  # "x" fails where a link has been put
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except BaseException:
         temporary.unlink(missing_ok=True)
-        raise _cannot_write(path, error) from error
+        raise
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder if it is not there. Raises OSError, also for a link to a folder."""
+    folder.mkdir(exist_ok=True)
+    if folder.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def reason(error: OSError) -> str:
+    """Why a file or folder cannot be used, in words."""
+    if error.errno == errno.ELOOP:
+        return "it is a symbolic link, and nothing is written through one"
+    return error.strerror or str(error)
+
+
+def _open_own(path: Path, mode: str) -> IO:
+    """A file that stays in the run folder, opened or made. Raises OSError, also for a link."""
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o666), buffering=0)
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:
     return UserError(
-        f"{path}: cannot be written ({error.strerror}); what was computed before is kept, and the same command goes on"
+        f"{path}: cannot be written ({reason(error)}); what was computed before is kept, and the same command goes on"
         " there once this is mended"
     )
 
 
 def strict_json(text: str | bytes):
-    """The value. Raises ValueError for anything but strict JSON that Python can hold."""
+    """The value. Raises ValueError for anything but strict JSON of a depth that Python can walk through."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("brackets within brackets") from None
+    opening = "[{" if isinstance(text, str) else (b"[", b"{")
+    if sum(map(text.count, opening)) > _DEEPEST and _is_deeper(value):
+        raise ValueError("brackets within brackets")
+    return value
+
+
+def _is_deeper(value) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        nested = [one for one in level if isinstance(one, (dict, list))]
+        level = [inner for one in nested for inner in (one.values() if isinstance(one, dict) else one)]
+    return bool(level)
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+# What reading JSON of another shape raises.
+OTHER_SHAPE = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
+# Fields of a cell that hold words; whatever else stands there is a number, a truth value or null.
+_WORDS = ("letter", "category")
+
+
+def read_summary(path: Path) -> dict:
+    """A `summary.json`, with numbers where numbers belong. Raises UserError if it is missing or none."""
+    try:
+        summary = strict_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; name the folder of a finished run") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: is not JSON ({error}); start the run again to write it anew") from error
+    if not isinstance(summary, dict) or not isinstance(summary.get("cells"), list):
+        raise UserError(f"{path}: is no summary of a run, it has no list of cells")
+    parts = {name: summary[name] for name in ("target_error", "cells", "saturation") if name in summary}
+    for place, text in _texts(parts, ""):
+        raise UserError(f"{path}: {place} is {text[:40]!r}, where a number belongs; the run's own command mends it")
+    return summary
+
+
+def _texts(value, place: str) -> Iterator[tuple[str, str]]:
+    """(place, text) of every text but those of _WORDS."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if not (name in _WORDS and isinstance(inner, str)):
+                yield from _texts(inner, f"{place}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, f"{place}[{index}]")
 
 
 # --- One run among others ------------------------------------------------------------------------------------------
@@ -182,10 +269,13 @@ def only_writer(folder: Path) -> Iterator[None]:
     The lock is the operating system's, so that of a process that died is gone with it.
     """
     try:
-        folder.mkdir(exist_ok=True)
-        lock = open(folder / "lock", "ab", buffering=0)  # noqa: SIM115 - held open as long as the lock
+        make_folder(folder)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be used as run folder ({error.strerror}); move it away") from error
+        raise UserError(f"{folder}: cannot be used as run folder ({reason(error)}); move it away") from error
+    try:
+        lock = _open_own(folder / "lock", "ab")
+    except OSError as error:
+        raise _cannot_lock(folder, error) from error
     with lock:
         _take(lock, folder)
         yield
@@ -199,7 +289,11 @@ def _take(lock, folder):
     except BlockingIOError:
         raise _held_by_another(folder) from None
     except OSError as error:
-        raise UserError(f"{folder / 'lock'}: cannot be locked or written ({error.strerror})") from error
+        raise _cannot_lock(folder, error) from error
+
+
+def _cannot_lock(folder, error):
+    return UserError(f"{folder / 'lock'}: cannot be locked or written ({reason(error)})")
 
 
 def check_no_writer(folder: Path) -> None:
@@ -292,11 +386,11 @@ class Journal:
     def __init__(self, path: Path, units: set[tuple[str, int]], cells: list[tuple[int, float | None]]):
         self.path, self.units, self.cells = path, units, cells
         try:
-            path.touch()
-            self.finished = read_finished_units(path, units, cells)
-            os.truncate(path, self.finished.complete_bytes)
+            with _open_own(path, "ab") as file:
+                self.finished = read_finished_units(path, units, cells)
+                file.truncate(self.finished.complete_bytes)
         except OSError as error:
-            raise UserError(f"{path}: {error.strerror}") from error
+            raise UserError(f"{path}: {reason(error)}") from error
 
     def take_over(self, path: Path) -> None:
         """Moves the units of another process's journal into this one, those that it lacks. Raises UserError for damage.
@@ -325,7 +419,7 @@ class Journal:
         lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for unit in units for record in unit]
         left = memoryview("".join(lines).encode("utf-8"))
         try:
-            with open(self.path, "ab", buffering=0) as file:
+            with _open_own(self.path, "ab") as file:
                 before = file.tell()
                 try:
                     while left:  # a disk that is nearly full takes a part
@@ -354,11 +448,15 @@ def process_journals(folder: Path) -> list[Path]:
 def only_writer_of(path: Path) -> Iterator[None]:
     """Holds a process's journal, so that no later launch takes it over while this process still writes."""
     try:
-        with open(path, "ab") as file:
+        file = _open_own(path, "ab")
+    except OSError as error:
+        raise UserError(f"{path}: {reason(error)}") from error
+    with file:
+        try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError:
-        raise UserError(f"{path}: a process of an earlier launch is still writing there; wait for it") from None
+        except BlockingIOError:
+            raise UserError(f"{path}: a process of an earlier launch is still writing there; wait for it") from None
+        yield
 
 
 def _parsed_line(line: bytes) -> dict | None:

@@ -12,9 +12,11 @@ Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, fi
 import sys
 
 import stop_signals
+import terminal
 
 if __name__ == "__main__":
     stop_signals.listen()  # before the imports below, which take seconds
+    terminal.set_up()
 
 import errno
 import time
@@ -106,7 +108,8 @@ def run(settings: dict, team) -> None:
     encoder = PromptEncoder.load(settings["model_name"])
     if any(cell.total_budget > 0 for cell in cells):
         encoder.check_thinking()
-    units, tokens_per_row = longest_first(units, encoder, cells)
+    units, tokens_per_row, too_long = longest_first(units, encoder, cells)
+    questions, skipped = skip_too_long(questions, too_long, encoder, team)
 
     is_demo = all(settings[name] == DEMO[name] for name in ("model_name", "DATASET"))
     if is_demo:
@@ -125,7 +128,7 @@ def run(settings: dict, team) -> None:
     peak = model.predicted_peak_bytes(batch_size, tokens_per_row)
     team.say(f"Prompts at a time: {batch_size:,}; memory at the peak, predicted: {peak / 1e9:.1f} GB")
     identity = run_identity(settings, cells, questions, encoder, model)
-    config = run_config(settings, identity, question_set, len(questions))
+    config = run_config(settings, identity, question_set, len(questions), skipped)
     folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)
     process = provenance.this_process(model.device, batch_size) | {"process_index": team.index}
     entries = team.meet(folder.name, process | {"n_processes": team.number})
@@ -184,27 +187,54 @@ def make_units(questions: list[Question], n_permutations: int, seed: int) -> lis
     return units
 
 
-def longest_first(units: list[Unit], encoder, cells: list[Cell]) -> tuple[list[Unit], int]:
-    """Units by falling length of their prompts, so that a batch holds little padding, and the tokens the longest needs.
+def longest_first(units: list[Unit], encoder, cells: list[Cell]) -> tuple[list[Unit], int, dict[str, int]]:
+    """Units by falling length of their prompts, so that a batch holds little padding; the tokens the longest needs; and
+    by question id those whose prompt with its thought and read-outs is longer than the model's context, in tokens.
 
-    A question is measured in the first of its orders; another order can differ by a token where texts meet. Close to
-    the model's context each is measured. Raises UserError if a prompt with its thought and read-outs is longer.
+    A question that is too long in one of its orders is left out in all. It is measured in the first of them; another
+    order can differ by a token where texts meet, so close to the context each is measured. Raises UserError if no
+    question is left.
     """
     caps = (tuple({cell.answer_budget for cell in cells}), tuple({cell.confidence_budget for cell in cells}))
     needed_by_question: dict[str, int] = {}
+    too_long: dict[str, int] = {}
     needed = array("q")
     for unit in units:
         length = needed_by_question.get(unit.question_id)
         if length is None or length > encoder.context_length - CLOSE_TO_CONTEXT:
             length = needed_by_question[unit.question_id] = tokens_needed(unit, encoder, *caps)
         if length > encoder.context_length:
-            raise UserError(
-                f"question {unit.question_id!r}: prompt, thinking budget and read-outs need {length:,} tokens, the"
-                f" model's context holds {encoder.context_length:,}; lower TOTAL_BUDGET or remove the question"
-            )
+            too_long[unit.question_id] = max(length, too_long.get(unit.question_id, 0))
         needed.append(length)
-    order = sorted(range(len(units)), key=lambda index: -needed[index])
-    return [units[index] for index in order], max(needed)
+    order = [index for index, unit in enumerate(units) if unit.question_id not in too_long]
+    if not order:
+        shortest = min(too_long, key=too_long.get)
+        reason = too_long_for(too_long[shortest], encoder.context_length)
+        raise UserError(
+            f"question {shortest!r}: {reason}, and no other question of the run needs less; lower TOTAL_BUDGET or use"
+            " shorter questions"
+        )
+    order.sort(key=lambda index: -needed[index])
+    return [units[index] for index in order], needed[order[0]], too_long
+
+
+def too_long_for(length: int, context_length: int) -> str:
+    """Why a question of the run is left out."""
+    return (
+        f"prompt, thinking budget and read-outs need {length:,} tokens, the model's context holds {context_length:,}"
+    )
+
+
+def skip_too_long(questions: list[Question], too_long: dict[str, int], encoder, team) -> tuple[list[Question], list]:
+    """The questions that are not too long, and a row for `config.json` of each that is; says so."""
+    skipped = [
+        {"row": question_id, "reason": too_long_for(length, encoder.context_length)}
+        for question_id, length in too_long.items()
+    ]
+    if skipped:
+        first = one_line(f"question {skipped[0]['row']!r}: {skipped[0]['reason']}")
+        team.say(f"Skipping {len(skipped):,} of {len(questions):,} questions, listed in config.json; {first}")
+    return [question for question in questions if question.question_id not in too_long], skipped
 
 
 def tokens_needed(unit: Unit, encoder, answer_caps: tuple[int, ...], confidence_caps: tuple[int, ...]) -> int:
@@ -238,16 +268,20 @@ def run_identity(settings: dict, cells: list[Cell], questions: list[Question], e
     }
 
 
-def run_config(settings: dict, identity: dict, question_set: QuestionSet, n_used: int) -> dict:
-    """What `config.json` holds besides its processes: settings, what was hashed, and the questions."""
+def run_config(settings: dict, identity: dict, question_set: QuestionSet, n_used: int, too_long: list[dict]) -> dict:
+    """What `config.json` holds besides its processes: settings, what was hashed, and the questions.
+
+    too_long: the rows that are questions, but too long for the model.
+    """
+    skipped = [*question_set.skipped, *too_long]
     return {
         "settings": settings,
         "identity": identity,
         "questions": {
             "loaded": len(question_set.questions),
             "used": n_used,
-            "n_skipped": len(question_set.skipped),
-            "skipped": question_set.skipped,
+            "n_skipped": len(skipped),
+            "skipped": skipped,
             "notes": question_set.notes,
         },
     }
@@ -430,6 +464,8 @@ def main(argv: list[str]) -> int:
             run(settings, team)
     except ToldElsewhere:
         return 2
+    except ImportError as error:
+        return ended(2, terminal.import_fault(error)) if speaks_for_machine() else 2
     except UserError as error:
         if settings is None and not speaks_for_machine():  # every process meets it alike
             return 2

@@ -1,14 +1,17 @@
-"""Ctrl-C and SIGTERM (what a pre-empted machine sends): work in progress is finished first, a second Ctrl-C is at once.
+"""Signals that ask for an end: work in progress is finished first, a second Ctrl-C is at once.
 
-The state is the process's own, as its signal handlers are.
+Ctrl-C, SIGTERM (what a pre-empted machine sends), SIGHUP (the terminal is gone), SIGUSR1 and SIGUSR2 (what Slurm and
+submitit send before the time is up). One that was ignored at the start, as SIGHUP is under `nohup`, stays so. The
+state is the process's own, as its signal handlers are.
 """
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _LAUNCHER_REPEATS = 2  # seconds within which a launcher passes on the Ctrl-C that its processes had from the terminal
 
 _received_at = 0.0
@@ -25,13 +28,15 @@ class Stopped(KeyboardInterrupt):
 
 
 def listen() -> None:
-    """From now on Ctrl-C and SIGTERM raise Stopped, at once or at the end of a `held` block.
+    """From now on these signals raise Stopped, at once or at the end of a `held` block.
 
     Where nobody catches it, as while modules are imported, the process ends in the same way as where `main` does.
     """
     sys.excepthook = _on_uncaught
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _on_signal)
+    for signum in _SIGNALS:
+        # A shell without job control has a background process ignore Ctrl-C, and that has always ended a run.
+        if signum == signal.SIGINT or signal.getsignal(signum) != signal.SIG_IGN:
+            signal.signal(signum, _on_signal)
 
 
 def how_to_go_on(stopped: KeyboardInterrupt) -> str:
@@ -43,7 +48,7 @@ def _on_uncaught(kind, value, traceback):
     if not isinstance(value, Stopped):
         sys.__excepthook__(kind, value, traceback)
         return
-    os.write(2, f"{os.path.basename(sys.argv[0])}: {how_to_go_on(value)}\n".encode())
+    _tell(f"{os.path.basename(sys.argv[0])}: {how_to_go_on(value)}\n")
     os._exit(128 + value.signum)
 
 
@@ -54,6 +59,10 @@ def held(what: str) -> Iterator[None]:
     _held_work = what
     try:
         yield
+    except OSError as error:
+        if _received is None:
+            raise
+        raise Stopped(_received) from error  # what is printed had nowhere to go: SIGHUP comes when the terminal is gone
     finally:
         _held_work = None
     if _received is not None:
@@ -70,6 +79,10 @@ def _on_signal(signum, _frame):
     _received = _received or signum
     if _held_work is None:
         raise Stopped(signum)
+    _tell(f"\n{signal.Signals(signum).name}: ending after {_held_work}; Ctrl-C ends at once\n")
+
+
+def _tell(line: str):
     # Not `print`: it may be what the signal has interrupted, and cannot be entered twice.
-    line = f"\n{signal.Signals(signum).name}: ending after {_held_work}; Ctrl-C ends at once\n"
-    os.write(2, line.encode())
+    with suppress(OSError):  # nobody is there to read it
+        os.write(2, line.encode())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from hugging_face_model import HuggingFaceModel
 from prompt_encoder import PromptEncoder
@@ -54,6 +54,23 @@ def save_tiny_model(folder, template="hybrid", **config_changes):
     }
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(Qwen3Config(**(settings | config_changes)))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_tiny_architecture(folder, model_type, template="hybrid", **config_changes):
+    """A loadable model of another architecture; each reads the names of its sizes that it knows."""
+    tokenizer = make_tokenizer(TEMPLATES[template])
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 4096}
+    others = {"intermediate_size": 64, "ffn_dim": 64, "word_embed_proj_dim": 32, "num_key_value_heads": 4}
+    config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer) + 20, **(sizes | others | config_changes))
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():
+        for weights in model.parameters():
+            if weights.dim() > 1:
+                weights.normal_(0, 0.3)  # large enough that the context decides what comes next
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

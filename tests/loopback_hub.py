@@ -8,14 +8,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "c" * 40
-SLOW_SECONDS = 60
+SILENT_SECONDS = 3600  # only the client can end the wait
 
 
 class LoopbackHub(BaseHTTPRequestHandler):
     """repositories: folder by name, "owner/name" or "datasets/owner/name".
 
-    fault: None, a status (401, 403, 404, 500, 503), "slow" (no answer for a minute), "cut" (the connection ends in the
-    middle of a file) or "gated". only: the fault concerns paths that end so.
+    fault: None, a status (401, 403, 404, 500, 503), "silent" (no answer), "cut" (the connection ends in the middle of a
+    file), "stalls" (nothing comes after the middle of a file) or "gated". only: the fault concerns paths that end so.
     """
 
     protocol_version = "HTTP/1.1"
@@ -34,9 +34,9 @@ class LoopbackHub(BaseHTTPRequestHandler):
 
     def answer(self, with_body):
         path = unquote(urlsplit(self.path).path).strip("/")
-        if path.endswith(self.only) and self.fault and self.fault != "cut":
-            if self.fault == "slow":
-                threading.Event().wait(SLOW_SECONDS)  # not `time.sleep`: tests make the client wait for nothing
+        if path.endswith(self.only) and self.fault and self.fault not in ("cut", "stalls"):
+            if self.fault == "silent":
+                threading.Event().wait(SILENT_SECONDS)  # not `time.sleep`: tests make the client wait for nothing
                 self.close_connection = True
             elif self.fault == "gated":
                 self.send(403, b"", {"X-Error-Code": "GatedRepo"})
@@ -77,10 +77,10 @@ class LoopbackHub(BaseHTTPRequestHandler):
         headers = {"ETag": f'"{etag(file)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        cut = self.fault == "cut" and path.endswith(self.only)
+        cut = self.fault if self.fault in ("cut", "stalls") and path.endswith(self.only) else None
         return self.send(206 if start else 200, content[start:], headers, with_body, cut)
 
-    def send(self, status, body, headers, with_body=True, cut=False):
+    def send(self, status, body, headers, with_body=True, cut=None):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -89,6 +89,8 @@ class LoopbackHub(BaseHTTPRequestHandler):
         if with_body and self.command != "HEAD":
             self.wfile.write(body[: len(body) // 2] if cut else body)
             self.wfile.flush()
+            if cut == "stalls":
+                threading.Event().wait(SILENT_SECONDS)
             if cut:
                 self.connection.shutdown(2)
                 self.close_connection = True

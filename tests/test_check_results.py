@@ -62,6 +62,10 @@ def test_records_with_an_error_are_consistent(tmp_path):
     [
         ({"confidence_thinking_tokens": 11, "confidence_thinking_ids": [7] * 11}, "11 is over its cap 10"),
         ({"confidence_thinking_tokens": 9}, "is not the number of its ids"),
+        (
+            {"confidence_thinking_tokens": 9, "confidence_thinking_ids": [7] * 9, "confidence_stopped": "capped"},
+            "confidence_stopped 'capped' does not agree with 9 of 10 tokens",
+        ),
         ({"confidence_stopped": "natural"}, "'natural' does not agree with 10 of 10 tokens"),
         ({"answer_budget": 1}, "answer_budget is not that of its cell"),
         ({"confidence": 1.2}, "confidence 1.2 is not between 0 and 1"),
@@ -118,8 +122,14 @@ def test_a_summary_that_the_records_do_not_give_is_found(run):
     assert problem.startswith("summary.json and records.jsonl disagree: cells[0].confidences.confidence.aurc is 0.123")
     (run / "summary.json").unlink()
     assert list(run_problems(run)) == ["summary.json is missing; the run's own command writes it"]
-    (run / "summary.json").write_text("[]")
-    assert "summary.json cannot be used" in next(run_problems(run))
+    for text, words in (
+        ("[]", "summary.json: is no summary of a run, it has no list of cells"),
+        ('{"cells": []}', "summary.json cannot be used (KeyError: 'target_error')"),
+        ('{"cells": [{"accuracy": "0.5"}]}', "summary.json: cells[0].accuracy is '0.5', where a number belongs"),
+        ('{"cells": [], "target_error": ' + "[" * 5000 + "]" * 5000 + "}", "is not JSON (brackets within brackets)"),
+    ):
+        (run / "summary.json").write_text(text)
+        assert words in next(run_problems(run))
 
 
 def test_a_config_that_was_edited_is_found(run):

@@ -1,6 +1,8 @@
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import run_experiment
@@ -55,6 +57,51 @@ def test_a_list_in_the_constants_sweeps():
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "plain"),
+    [
+        ("SAVE_DIR", Path("results") / "here", "results/here"),
+        ("DATASET", Path("questions.json"), "questions.json"),
+        ("TOTAL_BUDGET", range(100, 401, 100), [100, 200, 300, 400]),
+        ("TOTAL_BUDGET", (100, 200), [100, 200]),
+        ("TOTAL_BUDGET", np.array([100, 200]), [100, 200]),
+        ("TOTAL_BUDGET", [np.int64(100), 200], [100, 200]),
+        ("TOTAL_BUDGET", np.int32(100), [100]),
+        ("ANSWER_THINKING_RATIO", np.linspace(0, 1, 5), [0.0, 0.25, 0.5, 0.75, 1.0]),
+        ("ANSWER_THINKING_RATIO", [np.float64(0.5)], [0.5]),
+        ("N_QUESTIONS", np.int64(7), 7),
+        ("CONVENTIONAL_ARM", np.bool_(False), False),
+        ("TEMPERATURE", np.float32(0.5), 0.5),
+        ("model_name", np.str_("owner/model"), "owner/model"),
+    ],
+)
+def test_paths_ranges_and_numpy_values_are_the_plain_values_they_stand_for(name, value, plain):
+    found = settings_of(**{name: value})[name]
+    assert json.dumps(found) == json.dumps(plain)
+    assert type(found) is type(plain)
+
+
+@pytest.mark.parametrize("name", ["SAVE_DIR", "DATASET", "model_name"])
+def test_home_and_variables_in_paths_stand_for_what_they_name(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("RUNS", "/scratch/runs")
+    flag = flag_of(name)
+    assert settings_of(flag, "$HOME/a")[name] == settings_of(flag, "~/a")[name] == "/home/ada/a"
+    assert settings_of(**{name: Path("~/a")})[name] == "/home/ada/a"
+    assert settings_of(flag, "${RUNS}/a")[name] == "/scratch/runs/a"
+    named_so = tmp_path / "$RUNS"
+    named_so.mkdir()
+    assert settings_of(flag, str(named_so))[name] == str(named_so)
+
+
+@pytest.mark.parametrize(("text", "left"), [("$NO_SUCH_DIR/a", "$NO_SUCH_DIR"), ("~nobody-here/a", "~nobody-here")])
+def test_a_variable_that_stands_for_nothing_is_one_line(text, left, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_DIR", raising=False)
+    with pytest.raises(UserError) as caught:
+        settings_of("--save-dir", text)
+    assert str(caught.value) == f"--save-dir {text}: {left} stands for nothing here; write the path in full"
+
+
+@pytest.mark.parametrize(
     ("argv", "line"),
     [
         ("--total-bugdet 100", "unrecognized arguments: --total-bugdet 100"),
@@ -92,11 +139,24 @@ def test_a_wrong_flag_is_one_line_that_names_it(argv, line):
         ("ANSWER_THINKING_RATIO", None),
         ("N_QUESTIONS", [5]),
         ("model_name", ""),
+        ("SAVE_DIR", b"results"),
+        ("TOTAL_BUDGET", np.array([[100, 200]])),
+        ("TOTAL_BUDGET", np.array([])),
+        ("TOTAL_BUDGET", range(0)),
+        ("TOTAL_BUDGET", {100, 200}),
+        ("ANSWER_THINKING_RATIO", np.float64("nan")),
+        ("TEMPERATURE", range(1)),
+        ("SEED", object()),
     ],
 )
 def test_a_wrong_constant_is_refused_by_its_name(name, value):
     with pytest.raises(UserError, match=f"^{name} "):
         settings_of(**{name: value})
+
+
+def test_a_name_that_is_no_text_is_one_line():
+    with pytest.raises(UserError, match=r"^--dataset 'q\\udcff.json': it holds bytes that are no text in UTF-8$"):
+        settings_of("--dataset", "q\udcff.json")
 
 
 def test_a_constant_without_its_comment_still_runs_and_a_missing_one_is_named():

@@ -24,10 +24,12 @@ folders, cases = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 with loopback_hub({name: Path(folder) for name, folder in folders.items()}) as (hub, address):
     os.environ["HF_ENDPOINT"] = address
     time.sleep = lambda seconds: None  # the client waits 23 s between its tries
+    import hub_faults
     from errors import UserError
     from hugging_face_model import HuggingFaceModel
     from prompt_encoder import PromptEncoder
     from question_sets import load_questions
+    hub_faults.SILENCE = 1
     def load(what):
         try:
             if what == "data":
@@ -51,7 +53,9 @@ CASES = [  # (what is loaded, fault, of which files), what is said
     (("model", 404, ""), "the hub has no such repository; check the spelling"),
     (("model", "gated", ""), "access is gated; accept the terms at https://huggingface.co/owner/tiny"),
     (("model", 500, ""), "the hub answered with an error (500); try again later"),
-    (("model", "slow", ""), "; "),
+    (("model", "silent", ""), "the hub cannot be reached and it is not in the local cache"),
+    (("model", "stalls", "model.safetensors"), "the connection to the hub broke off or timed out"),
+    (("data", "silent", ""), "the hub cannot be reached and it is not in the local cache"),
     (("model", 404, "config.json"), "the hub has no file '"),
     (("model", "cut", "tokenizer.json"), "the connection to the hub broke off or timed out"),
     (("model", 503, "tokenizer_config.json"), "the hub answered with an error (503)"),
@@ -94,6 +98,34 @@ def test_each_fault_of_the_hub_is_one_line_and_none_is_left_in_the_cache(tiny_fo
         assert found.startswith(f"{setting} = 'owner/")
         assert again == (2 if case[0] == "data" else f"commit {COMMIT}"), case
     assert from_cache == f"commit {COMMIT}"
+
+
+_SOCKS = """
+import sys
+from errors import UserError
+from prompt_encoder import PromptEncoder
+from question_sets import load_questions
+for load in (lambda: PromptEncoder.load("owner/tiny"), lambda: load_questions("owner/questions", None, "test")):
+    try:
+        load()
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_a_socks_proxy_without_its_package_is_one_line(tmp_path):
+    environment = os.environ | {
+        "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT), "ALL_PROXY": "socks5://ada:secret@127.0.0.1:9"
+    }  # fmt: skip
+    script = "import sys; sys.modules['socksio'] = None\n" + _SOCKS
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    fault = "ALL_PROXY asks for a SOCKS proxy, which needs one more package: pip install socksio"
+    model, data = done.stdout.splitlines()
+    assert model == f"model_name = 'owner/tiny': {fault}"
+    assert data.startswith("DATASET = 'owner/questions'")
+    assert data.endswith(fault)
 
 
 # --- model folders of strangers --------------------------------------------------------------------------------------

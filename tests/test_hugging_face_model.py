@@ -1,14 +1,17 @@
 import json
+import re
 import shutil
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from conftest import save_tiny_model
+from conftest import save_tiny_architecture, save_tiny_model
 from scipy.stats import chisquare
+from test_prompt_encoder import changed_config
 from transformers import AutoModelForCausalLM, GraniteConfig, Qwen3Config
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
 
 from capped_decoding import choose_tokens, uniforms
 from errors import UserError
@@ -77,6 +80,82 @@ def test_broken_weights_are_refused_in_one_line(tmp_path, tiny_folder):
     weights.write_bytes(weights.read_bytes()[:5000])
     with pytest.raises(UserError, match=f"^model_name = '{folder}'"):
         HuggingFaceModel(PromptEncoder.load(str(folder)), 0.6, 0.95, 20)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_key_value_heads": 0}, "its configuration cannot be used (ZeroDivisionError"),
+        ({"num_attention_heads": 8}, "gives another size to model.layers.0.self_attn.o_proj.weight and 3 more; config"),
+        ({"hidden_act": "foo"}, "its configuration cannot be used (KeyError: 'foo')"),
+        ({"pad_token_id": 99999}, "its configuration cannot be used (AssertionError"),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": "x"}}, "cannot be used (TypeError"),
+        ({"return_dict": False}, "a model of this configuration cannot be used (AttributeError"),
+        ({"model_type": "gpt2"}, "its weights lack "),
+        ({"attention_bias": True}, "its weights lack model.layers.0.self_attn.k_proj.bias and 7 more; config.json and"),
+        ({"num_hidden_layers": 3, "layer_types": ["full_attention"] * 3}, "its weights lack model.layers.2."),
+        ({"num_hidden_layers": 1, "layer_types": ["full_attention"]}, "has no place for model.layers.1."),
+    ],
+)
+def test_a_configuration_that_is_not_that_of_the_weights_is_refused_in_one_line(tmp_path, tiny_folder, changes, words):
+    with pytest.raises(UserError) as caught:
+        HuggingFaceModel(PromptEncoder.load(changed_config(tmp_path / "model", tiny_folder, **changes)), 0.6, 0.95, 20)
+    assert str(caught.value).startswith(f"model_name = '{tmp_path}/model': ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- other architectures -------------------------------------------------------------------------------------------
+
+OTHERS = [  # cache: keys and values per token, in numbers
+    ("gpt2", {}, 4 * 8), ("gpt_neox", {}, 4 * 8), ("opt", {}, 4 * 8), ("gpt_bigcode", {"multi_query": True}, 8),
+    ("falcon", {"multi_query": True}, 8), ("falcon", {"multi_query": False}, 4 * 8),
+    ("falcon", {"new_decoder_architecture": True, "num_kv_heads": 2}, 4 * 8), ("phi", {}, 4 * 8),
+    ("llama", {"num_key_value_heads": 2}, 2 * 8), ("gemma", {"head_dim": 16}, 4 * 16), ("stablelm", {}, 4 * 8),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model_type", "kind", "numbers"), OTHERS)
+def test_other_architectures_read_as_from_scratch_and_their_cache_is_measured(tmp_path, model_type, kind, numbers):
+    folder = save_tiny_architecture(tmp_path / "model", model_type, **kind)
+    model = HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)
+    assert model.memory.cache_per_token == 2 * 2 * numbers * 4  # keys and values, layers, float32
+    assert model.predicted_peak_bytes(3, 500) > model.predicted_peak_bytes(2, 500)
+    sources = [request(1, (0, 3, 20)), request(3, (0, 7))]
+    for source, of_request in zip(sources, model.read_thoughts(sources), strict=True):
+        for reading in of_request:
+            for name in ("answer", "p_true"):
+                joint = probabilities_from_scratch(model, source, reading, READOUTS[name])
+                np.testing.assert_allclose(reading.readouts[name].probabilities, joint / joint.sum(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind", "words"),
+    [
+        ("falcon", {"alibi": True}, "a model of this configuration cannot be used (ValueError"),
+        ("bloom", {}, "does not support an attention implementation"),
+        ("bart", {"d_model": 32, "decoder_layers": 2}, "read off a cache it gives other values than read whole"),
+        ("roberta", {"is_decoder": True}, "read off a cache it gives other values than read whole"),
+        ("electra", {"is_decoder": True}, "a model of this configuration cannot be used (RuntimeError"),
+    ],
+)
+def test_architectures_that_cannot_be_read_are_refused_in_one_line(tmp_path, model_type, kind, words):
+    folder = save_tiny_architecture(tmp_path / "model", model_type, **kind)
+    with pytest.raises(UserError, match=re.escape(words)) as caught:
+        HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ignored", ["position_ids", "attention_mask"])
+def test_a_model_that_ignores_where_its_tokens_stand_is_refused(tiny_folder, monkeypatch, ignored):
+    plain = Qwen3Model.forward
+
+    def deaf(self, **where):
+        return plain(self, **(where | {ignored: None}))
+
+    monkeypatch.setattr(Qwen3Model, "forward", deaf)
+    with pytest.raises(UserError, match=r"gives other values than read whole \(they differ by \d+%\), so"):
+        HuggingFaceModel(PromptEncoder.load(str(tiny_folder)), 1.0, 1.0, 0)
 
 
 # --- caps ----------------------------------------------------------------------------------------------------------

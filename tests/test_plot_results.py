@@ -1,6 +1,7 @@
 """The figures: what they show is what the summary says, read back from what was drawn; files and command line."""
 import copy
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -448,8 +449,12 @@ def test_command_line_mistakes_are_one_line(arguments, capsys):
 
 
 BROKEN = [
-    ("{", "broken JSON"),
-    ("[]", "has no field target_error"),
+    ("{", "is not JSON"),
+    ("[" * 100_000, "is not JSON (brackets within brackets)"),
+    ('{"target_error": 0.05, "cells": ' + "[" * 500 + "]" * 500 + "}", "is not JSON (brackets within brackets)"),
+    ("[]", "it has no list of cells"),
+    ('{"cells": 5}', "it has no list of cells"),
+    ('{"cells": []}', "has no field target_error"),
     ('{"target_error": 0.05, "cells": [], "run": {}}', "has no field saturation"),
 ]
 
@@ -468,7 +473,7 @@ CHANGES = {
     "field cells[1].confidences.confidence.bins": lambda summary: verbalised(summary["cells"][1]).pop("bins"),
     "field saturation.confidence": lambda summary: summary["saturation"].pop("confidence"),
     "field run.settings": lambda summary: summary.update(run={}),
-    "field cells[0].total_budget": lambda summary: summary.update(cells=5),
+    "field cells[0].total_budget": lambda summary: summary.update(cells=[5]),
     "cell;": lambda summary: summary["cells"].clear(),
 }
 
@@ -481,6 +486,41 @@ def test_the_field_that_is_lacking_is_named(folder, summary, lacking):
         draw_figures(folder)
     assert f"has no {lacking}" in str(raised.value)
     assert not (folder / "figures").exists()
+
+
+WRONG = {
+    "cells[0].accuracy is '0.5', where a number belongs": lambda summary: summary["cells"][0].update(accuracy="0.5"),
+    "target_error is '5%', where a number belongs": lambda summary: summary.update(target_error="5%"),
+    "saturation.answer[0].cap is '1', where": lambda summary: summary["saturation"]["answer"][0].update(cap="1"),
+    "cannot be drawn (TypeError": lambda summary: summary["cells"][1].update(accuracy_interval=[0.4, 0.6]),
+    "cannot be drawn (KeyError": lambda summary: verbalised(summary["cells"][1])["bins"][0].pop("count"),
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_a_summary_with_something_else_where_a_number_belongs_is_one_line(folder, summary, words, capsys):
+    WRONG[words](summary)
+    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    assert plot_results.main([str(folder)]) == 2
+    err = capsys.readouterr().err
+    assert words in err and str(folder / "summary.json") in err and err.count("\n") == 1
+
+
+def test_figures_are_not_written_through_links(folder, tmp_path):
+    victim, elsewhere = tmp_path / "victim", tmp_path / "elsewhere"
+    victim.write_text("precious")
+    (folder / "figures").mkdir()
+    for figure in FIGURES:
+        (folder / "figures" / figure.file_name).symlink_to(victim)
+        (folder / "figures" / f"{figure.file_name}.tmp").symlink_to(victim)
+    draw_figures(folder)
+    assert victim.read_text() == "precious"
+    elsewhere.mkdir()
+    shutil.rmtree(folder / "figures")
+    (folder / "figures").symlink_to(elsewhere)
+    with pytest.raises(UserError, match=r"figures: cannot be written to \(it is a symbolic link"):
+        draw_figures(folder)
+    assert not list(elsewhere.iterdir())
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(folder, capsys):

@@ -1,7 +1,12 @@
+import json
+import os
+import shutil
+
 import pytest
 from conftest import CONTROL, TEMPLATES, make_tokenizer
 from transformers import MistralConfig, Qwen3Config
 
+import bounded_text
 from errors import UserError
 from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_prompt, answer_readout, confidence_prompt
 from model_interface import ThoughtRequest
@@ -123,6 +128,37 @@ def test_a_template_that_fails_is_refused_in_one_line():
         PromptEncoder("a model", Qwen3Config(), make_tokenizer("{{ raise_exception('no system prompt') }}"))
 
 
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "does not end within 1 sec"),
+        ("{{ 99 ** 99999999 }}", "does not end within 1 sec"),
+        ("{{ 'x' * 2 * 10 ** 9 }}", "needs more than a gigabyte of memory"),
+        ("{{ '%200000000000d' | format(1) }}", "needs more than a gigabyte of memory"),
+        ("{{ 'x' * 2000000 }}", "gives 2,000,000 characters around one turn; at most 1,000,000 are allowed"),
+        ("{% for i in range(1000) %}{{ 'x' * 2000 }}{% endfor %}", "gives 2,000,000 characters"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "fails: maximum recursion depth exceeded"),
+        ("{{ 1 / 0 }}", "fails: division by zero"),
+        ("{% if", "fails: "),
+    ],
+)
+def test_a_template_that_takes_too_much_is_refused_in_one_line(template, words, monkeypatch):
+    monkeypatch.setattr(bounded_text, "SECONDS", 1)
+    with pytest.raises(UserError) as caught:
+        PromptEncoder("a model", Qwen3Config(), make_tokenizer(template))
+    assert f"model_name = 'a model': its chat template {words}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_child_process_is_left(monkeypatch):
+    monkeypatch.setattr(bounded_text, "SECONDS", 1)
+    for template in ("{{ 99 ** 99999999 }}", "hello"):
+        with pytest.raises(UserError):
+            PromptEncoder("a model", Qwen3Config(), make_tokenizer(template))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
 def test_a_template_that_does_not_show_the_user_text_once_is_refused():
     with pytest.raises(UserError, match="0 times"):
         PromptEncoder("a model", Qwen3Config(), make_tokenizer("hello"))
@@ -144,6 +180,59 @@ def test_a_model_that_is_not_there_is_refused(name, line):
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"no config\.json"):
         PromptEncoder.load(str(tmp_path))
+
+
+def changed_config(folder, source, **changes):
+    shutil.copytree(source, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | changes), encoding="utf-8")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    "method", ["awq", "gptq", "bitsandbytes", "compressed-tensors", "hqq", "auto-round", "fp8", "mxfp4", "unheard-of"]
+)
+def test_quantised_weights_are_refused_before_they_are_loaded(tiny_folder, tmp_path, method):
+    quantised = {"quantization_config": {"quant_method": method, "bits": 4}}
+    with pytest.raises(UserError) as caught:
+        PromptEncoder.load(changed_config(tmp_path / "model", tiny_folder, **quantised))
+    assert str(caught.value) == (
+        f"model_name = '{tmp_path}/model': its weights are quantised ({method}); name the checkpoint that they were"
+        " made from, with its weights in bfloat16, float16 or float32"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_hidden_layers": 3}, "`num_hidden_layers` (3) must be equal to the number of `layer_types` (2)"),
+        ({"layer_types": 5}, "Field 'layer_types' with value 5"),
+        ({"hidden_size": "32"}, "expected int, got str"),
+        ({"vocab_size": 200}, "its configuration a vocabulary of 200 (vocab_size); they are not of one model"),
+        ({"max_position_embeddings": 0}, "does not say how long its context is"),
+        ({"dtype": "float99"}, "float99"),
+        ({"quantization_config": 5}, "cannot be used"),
+        ({"id2label": 5}, "cannot be used"),
+        ({"model_type": None}, "does not recognize this architecture"),
+    ],
+)
+def test_a_configuration_that_contradicts_itself_is_one_line(tiny_folder, tmp_path, changes, words):
+    with pytest.raises(UserError) as caught:
+        PromptEncoder.load(changed_config(tmp_path / "model", tiny_folder, **changes))
+    assert str(caught.value).startswith(f"model_name = '{tmp_path}/model': ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", ["", "{", "5", "null", '"x"', "[" * 100_000])
+def test_files_of_another_shape_are_one_line(tiny_folder, tmp_path, name, content):
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    (folder / name).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        PromptEncoder.load(str(folder))
+    assert str(caught.value).startswith(f"model_name = '{folder}': ")
+    assert "\n" not in str(caught.value)
 
 
 def test_tokens_needed_is_the_longest_row_that_is_fed(tiny_model):

@@ -1,9 +1,14 @@
 """The page as text, then the page in a real browser."""
 import base64
+import copy
+import functools
 import hashlib
+import itertools
 import json
+import operator
 import re
 import shutil
+from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
@@ -237,10 +242,13 @@ def test_a_leaked_cap_is_said_at_the_top(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("summary.json", None, "summary.json: No such file"),
+        ("summary.json", None, "summary.json: not found; name the folder"),
         ("summary.json", b"{", "is not JSON"),
         ("summary.json", b"\xff", "is not JSON"),
         ("summary.json", b"[]", "is no summary"),
+        ("summary.json", b"[" * 100_000, r"is not JSON \(brackets within brackets\)"),
+        ("summary.json", b'{"cells": ' + b"[" * 500 + b"]" * 500 + b"}", r"is not JSON \(brackets within brackets\)"),
+        ("summary.json", b'{"cells": [{"ece": "0.1"}]}', r"cells\[0\].ece is '0.1', where a number belongs"),
         ("summary.json", b'{"cells": [{}]}', "summary.json: .*n_records"),
         ("records.jsonl", None, "records.jsonl: No such file"),
         ("records.jsonl", b'{"question_id": "torn', "line 1 is no record"),
@@ -262,6 +270,43 @@ def test_a_folder_without_usable_files_is_refused_in_one_line(tmp_path, capsys, 
     assert re.search(words, said)
     assert said.count("\n") == 1
     assert not list(folder.glob("report.html*"))
+
+
+def places(value, place=()):
+    """Paths to everything inside a JSON value, first entries of lists only."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for name, one in inner:
+        yield (*place, name)
+        yield from places(one, (*place, name))
+
+
+def test_a_summary_with_anything_in_the_wrong_place_is_shown_or_refused_in_one_line(tmp_path):
+    folder = write_run_folder(tmp_path / "run", make_records(2))
+    whole = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    outcomes = Counter()
+    wrongs = itertools.cycle(["text", [], {}, None, 7, [[None]], [{}]])
+    for place, wrong in zip(sorted(places(whole), key=str)[::5], wrongs, strict=False):
+        damaged = copy.deepcopy(whole)
+        *outer, last = place
+        functools.reduce(operator.getitem, outer, damaged)[last] = wrong
+        (folder / "summary.json").write_text(json.dumps(damaged), encoding="utf-8")
+        try:
+            write_report(folder)
+            outcomes["shown"] += 1
+        except UserError as error:
+            assert "\n" not in str(error)
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 5
+
+
+def test_a_link_in_place_of_the_page_gives_way(tmp_path):
+    folder, victim = write_run_folder(tmp_path / "run", make_records(2)), tmp_path / "victim"
+    victim.write_text("precious")
+    for name in ("report.html", "report.html.tmp"):
+        (folder / name).symlink_to(victim)
+    write_report(folder)
+    assert victim.read_text() == "precious"
+    assert not (folder / "report.html").is_symlink()
 
 
 @pytest.mark.parametrize(("name", "value"), [("question", 7), ("answer_stopped", "maybe"), ("options", None)])

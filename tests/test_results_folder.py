@@ -19,6 +19,8 @@ from results_folder import (
     check_writable,
     earlier_processes,
     only_writer,
+    only_writer_of,
+    process_journal,
     read_config,
     read_records,
     run_name,
@@ -251,6 +253,82 @@ def test_json_is_strict_and_never_half_written(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"value": float("nan")})
     assert json.loads(path.read_text(encoding="utf-8")) == {"value": None}
+
+
+def test_json_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """Else a power cut leaves an empty file under the name of a whole one."""
+    path, flushed = tmp_path / "summary.json", []
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.append((os.fstat(file).st_size, path.exists())))
+    write_json(path, {"value": 1})
+    assert flushed == [(path.stat().st_size, False)]
+
+
+LINK = "it is a symbolic link, and nothing is written through one"
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """Makes a file outside the run folder and links to it; returns the file, which must stay as it is."""
+    (tmp_path / "run").mkdir()
+
+    def plant(*names):
+        victim = tmp_path / "victim"
+        victim.write_text("precious")
+        for name in names:
+            (tmp_path / "run" / name).symlink_to(victim)
+        return victim
+
+    return plant
+
+
+def test_a_link_to_a_file_is_never_written_through(planted, tmp_path):
+    victim, run = planted("records.jsonl", "lock", "records.process-1.jsonl"), tmp_path / "run"
+    with pytest.raises(UserError, match=f"records.jsonl: {LINK}"):
+        open_journal(run / "records.jsonl")
+    with pytest.raises(UserError, match=rf"lock: cannot be locked or written \({LINK}\)"), only_writer(run):
+        pass
+    with pytest.raises(UserError, match=f"records.process-1.jsonl: {LINK}"), only_writer_of(process_journal(run, 1)):
+        pass
+    assert victim.read_text() == "precious"
+
+
+def test_a_link_put_in_place_of_an_open_journal_is_never_written_through(planted, tmp_path):
+    journal = open_journal(tmp_path / "records.jsonl")
+    journal.path.unlink()
+    victim = planted()
+    journal.path.symlink_to(victim)
+    with pytest.raises(UserError, match=rf"records.jsonl: cannot be written \({LINK}\)"):
+        journal.append(UNITS)
+    assert victim.read_text() == "precious"
+
+
+def test_links_under_the_names_of_whole_files_give_way(planted, tmp_path):
+    victim, path = planted("config.json", "config.json.tmp"), tmp_path / "run" / "config.json"
+    write_json(path, {"value": 1})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"value": 1}
+    assert not path.is_symlink()
+    assert victim.read_text() == "precious"
+
+
+def test_a_link_planted_while_a_file_is_written_anew_is_refused(planted, tmp_path, monkeypatch):
+    victim, path = planted("summary.json.tmp"), tmp_path / "run" / "summary.json"
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # it comes back at once
+    with pytest.raises(UserError, match=r"summary.json: cannot be written \(File exists\)"):
+        write_json(path, {"value": 1})
+    assert victim.read_text() == "precious"
+
+
+def test_a_run_folder_that_is_a_link_is_refused_and_a_save_dir_may_be_one(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "results").symlink_to(tmp_path / "elsewhere")
+    save_dir = check_writable(str(tmp_path / "results"))
+    with only_writer(save_dir / "run"):
+        pass
+    assert (tmp_path / "elsewhere" / "run" / "lock").exists()
+    (save_dir / "linked").symlink_to(tmp_path / "elsewhere" / "run")
+    words = rf"linked: cannot be used as run folder \({LINK}\)"
+    with pytest.raises(UserError, match=words), only_writer(save_dir / "linked"):
+        pass
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """The real script through its real command line, on a tiny model."""
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -12,14 +13,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TEMPLATES, make_tokenizer, save_tiny_model
+from conftest import TEMPLATES, make_tokenizer, save_tiny_architecture, save_tiny_model
 from test_two_stages import assert_same_records
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 import hugging_face_model
+import plot_results
 import run_experiment
 from budgets import make_cells
 from check_results import check_results
+from errors import UserError
 from evaluation_tool import CONFIDENCE_NAMES, summarise
 from hugging_face_model import HuggingFaceModel
 from results_folder import read_records
@@ -36,6 +39,11 @@ RECORD_FIELDS = {
     "confidence_readout_mass", "p_true", "p_true_readout_mass", "error",
     *(f"{stage}_{field}" for stage in ("answer", "confidence") for field in STAGE_FIELDS),
 }  # fmt: skip
+
+
+STOPS = [
+    (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGUSR2, 140), (signal.SIGUSR1, 138),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -218,13 +226,87 @@ def test_a_qwen2_chat_model_runs_alone_with_budget_zero(arguments, tmp_path):
     assert all(record["error"] is None and record["total_budget"] == 0 for record in records)
 
 
+@pytest.mark.parametrize(
+    ("model_type", "kind"),
+    [
+        ("gpt2", {}), ("gpt_neox", {}), ("opt", {}), ("falcon", {"multi_query": True}),
+        ("falcon", {"new_decoder_architecture": True, "num_kv_heads": 2}), ("gpt_bigcode", {"multi_query": True}),
+    ],
+)  # fmt: skip
+def test_architectures_that_name_their_sizes_otherwise_run_to_the_end(
+    arguments, tmp_path, monkeypatch, model_type, kind
+):
+    arguments[1] = str(save_tiny_architecture(tmp_path / "model", model_type, "never_thinks", **kind))
+    monkeypatch.setattr(plot_results, "draw_figures", lambda folder: [])  # takes seconds, and knows no architecture
+    arguments = with_flag(with_flag(arguments, "--total-budget", "0"), "--n-questions", "2")
+    assert run_experiment.main(arguments) == 0
+    records = list(read_records(run_folder(arguments) / "records.jsonl"))
+    assert [record["error"] for record in records] == [None] * 4
+    assert {round(sum(record["answer_probabilities"]), 6) for record in records} == {1}
+
+
 def test_units_come_longest_first_and_the_longest_proposed_answer_is_counted(tiny_model):
     short = Unit("short", None, 0, "Why?", ("a", "b"), (0, 1), 0)
     long = Unit("long", None, 0, "Why?", ("a", "word " * 200), (0, 1), 0)
     cells = make_cells([20], [0.5])
-    units, tokens_per_row = run_experiment.longest_first([short, long], tiny_model.encoder, cells)
-    assert units == [long, short]
+    units, tokens_per_row, too_long = run_experiment.longest_first([short, long], tiny_model.encoder, cells)
+    assert (units, too_long) == ([long, short], {})
     assert tokens_per_row == tiny_model.encoder.tokens_needed(confidence_request(long, 1, (10,), 0))
+
+
+class NarrowEncoder:
+    """A context of 1,000 tokens; a question needs as many as its text says, and two more in its second order."""
+
+    context_length = 1000
+
+    def encode_plain(self, text):
+        return [0] * len(text)
+
+    def tokens_needed(self, request):
+        given, second = re.search(r"needs (\d+)", request.user_text)[1], "A) b" in request.user_text
+        return int(given) + 2 * second
+
+
+def test_close_to_the_context_every_order_is_measured_and_a_question_too_long_in_one_is_left_out_in_all():
+    def in_both_orders(name, needs):
+        text = f"needs {needs}"
+        return [Unit(name, None, 0, text, ("a", "b"), (0, 1), 0), Unit(name, None, 1, text, ("b", "a"), (1, 0), 1)]
+
+    short, close, over, far = [
+        in_both_orders(*row) for row in (("short", 100), ("close", 998), ("over", 999), ("far", 2000))
+    ]
+    cells = make_cells([20], [0.5])
+    units, tokens_per_row, too_long = run_experiment.longest_first(
+        [*over, *short, *far, *close], NarrowEncoder(), cells
+    )
+    assert units == [*reversed(close), *short]
+    assert tokens_per_row == 1000
+    assert too_long == {"over": 1001, "far": 2002}
+    with pytest.raises(UserError, match=r"question 'over': .* need 1,001 tokens, the model's context holds 1,000, and"):
+        run_experiment.longest_first([*far, *over], NarrowEncoder(), cells)
+
+
+def test_one_question_too_long_for_the_model_is_skipped_with_its_reason(arguments, tmp_path, capsys):
+    rows = [{"id": f"q{n}", "question": f"Why {n}?", "choices": ["x", "y"], "answer": n % 2} for n in range(3)]
+    rows[1]["question"] = "Why? " * 2000
+    path = tmp_path / "long.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    arguments = with_flag(with_flag(arguments, "--dataset", str(path)), "--n-questions", "0")
+    assert run_experiment.main(arguments) == 0
+    folder = run_folder(arguments)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))["questions"]
+    (skipped,) = config["skipped"]
+    assert (config["loaded"], config["used"], config["n_skipped"], skipped["row"]) == (3, 2, 1, "q1")
+    reason = r"prompt, thinking budget and read-outs need \d\d,\d+ tokens, the model's context holds 4,096"
+    assert re.fullmatch(reason, skipped["reason"])
+    said = capsys.readouterr().out
+    assert f"Skipping 1 of 3 questions, listed in config.json; question 'q1': {skipped['reason']}\n" in said
+    assert "Questions: 2 of 3. Rows skipped: 1 (config.json lists them)." in said
+    assert {key[:2] for key in records_by_key(folder)} == {("q0", 0), ("q0", 1), ("q2", 0), ("q2", 1)}
+    assert check_results(str(folder)) == 0
+    written = (folder / "records.jsonl").read_bytes()
+    assert run_experiment.main(arguments) == 0  # the same folder, finished
+    assert (run_folder(arguments) / "records.jsonl").read_bytes() == written
 
 
 # --- faults: what was computed stays, one line says what went wrong ---------------------------------------------------
@@ -361,15 +443,13 @@ def test_a_changed_data_file_does_not_leave_an_unfinished_run_behind(arguments, 
     assert len(list(folder.parent.iterdir())) == 1
 
 
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("signum", "status"), STOPS[::2])
 def test_a_signal_ends_the_run_after_its_batch_and_the_run_goes_on(arguments, signum, status):
     arguments = with_flag(with_flag(arguments, "--batch-size", "1"), "--total-budget", "200")
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
-    folder = Path(arguments[5])
-    while process.poll() is None and not any(path.stat().st_size for path in folder.glob("*/records.jsonl")):
-        time.sleep(0.01)
+    wait_for_records(process, Path(arguments[5]))
     process.send_signal(signum)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == status
@@ -382,7 +462,7 @@ def test_a_signal_ends_the_run_after_its_batch_and_the_run_goes_on(arguments, si
     assert len(records_by_key(run_folder(arguments))) == 12
 
 
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("signum", "status"), STOPS)
 def test_a_signal_while_modules_are_imported_is_one_line_too(signum, status):
     """The signal comes from the process itself, at an import after the handlers are there."""
     script = (
@@ -398,6 +478,39 @@ def test_a_signal_while_modules_are_imported_is_one_line_too(signum, status):
     )
     assert done.returncode == status
     assert done.stderr == f"run_experiment.py: stopped by {signum.name}; the same command goes on where it was\n"
+
+
+def wait_for_records(process, folder):
+    while process.poll() is None and not any(path.stat().st_size for path in folder.glob("*/records.jsonl")):
+        time.sleep(0.01)
+
+
+def test_under_nohup_a_run_outlives_its_terminal(arguments):
+    process = subprocess.Popen(
+        ["nohup", sys.executable, str(SCRIPT), *with_flag(arguments, "--batch-size", "1")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for_records(process, Path(arguments[5]))
+    process.send_signal(signal.SIGHUP)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert len(records_by_key(run_folder(arguments))) == 12
+
+
+def test_a_terminal_that_is_gone_ends_the_run_after_its_batch(arguments):
+    """The kernel sends SIGHUP, and every later word of the run has nowhere to go."""
+    ours, theirs = pty.openpty()
+    script = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(2, termios.TIOCSCTTY, 0); "
+    script += "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    arguments = with_flag(with_flag(arguments, "--batch-size", "1"), "--total-budget", "200")
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(SCRIPT), *arguments], stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    wait_for_records(process, Path(arguments[5]))
+    os.close(ours)
+    assert process.wait(timeout=120) == 129
+    assert 0 < len(records_by_key(run_folder(arguments))) < 12
 
 
 def test_a_second_ctrl_c_ends_at_once(arguments):
@@ -416,6 +529,37 @@ def test_a_second_ctrl_c_ends_at_once(arguments):
     process.communicate(timeout=120)
     assert process.returncode == 130
     assert (run_folder(arguments) / "records.jsonl").read_bytes() == b""
+
+
+def test_names_that_the_terminal_cannot_write_do_not_end_a_run(arguments, tmp_path):
+    questions = shutil.copy(arguments[3], tmp_path / "frägen 日本.json")
+    arguments = with_flag(with_flag(arguments, "--dataset", str(questions)), "--save-dir", str(tmp_path / "größe"))
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        capture_output=True, timeout=120, env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    assert "fr\\xe4gen \\u65e5\\u672c.json" in done.stdout.decode("ascii")
+
+
+@pytest.mark.parametrize("program", ["run_experiment.py", "plot_results.py", "report.py"])
+def test_a_python_without_the_packages_is_one_line(program):
+    done = subprocess.run(
+        [sys.executable, "-S", str(SCRIPT.with_name(program)), "--help"],  # -S: without site-packages
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(
+        rf"{program}: the package '\w+' is not installed; this is \S+: start the program with `make demo` or"
+        r" `make run`, which install what is missing, or run `pip install -r requirements.txt`\n",
+        done.stderr,
+    )
+
+
+def test_a_package_that_is_missing_once_the_run_has_begun_is_one_line(arguments, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "provenance", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "the package 'torch' is not installed" in refusal(arguments, capsys)
 
 
 def test_check_is_a_flag_of_its_own(arguments, capsys):

@@ -14,7 +14,8 @@ import pytest
 from pyarrow import parquet
 
 from errors import UserError
-from question_sets import Question, fingerprint, load_questions, permuted, select_questions
+from option_orders import permuted
+from question_sets import Question, fingerprint, load_questions, select_questions
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -7,7 +7,7 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from string import ascii_uppercase
 
 from question_sets import Question
@@ -72,6 +72,7 @@ def _order_of_rank(items: list[int], rank: int) -> list[int]:
 # --- Which options may move ----------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)  # all orders of a question are asked for one after the other
 def _movable_options(question: Question) -> list[int]:
     options = [_plain(option) for option in question.options]
     is_fixed = any(_cites_options(option, len(options)) for option in options) or _lists_options(question)
@@ -125,11 +126,13 @@ _ELSEWHERE = re.compile(
     | (все|всё|ничего|ничто|ни\ од\w+|оба|обе|никак\w+)\b.*
       (перечислен|указан|выше|ответ|вариант|верн|правильн|из\ них)
     | (оба|обе|ничего|все)\W*$ | (wszystki[ea]|żadn[ea])\b.*(powyższ|odpowied)
-    | hepsi\b | hiçbiri\b | yukarıda | tất\ cả(\ (các|những))?\ (đáp|câu|phương|đều|trên) | không\ (có\ )?(đáp|câu|phương) | semua\ (benar|jawaban|di\ atas)
+    | hepsi\b | hiçbiri\b | yukarıda | tất\ cả(\ (các|những))?\ (đáp|câu|phương|đều|trên)
+    | không\ (có\ )?(đáp|câu|phương) | semua\ (benar|jawaban|di\ atas)
     | (alla|ingen|inga)\ (av\ )?(ovanstående|de\ ovan|alternativ) | (alle|ingen)\ (av\ |af\ )?(de\ )?ovenstående
     | όλα\ τα | κανένα\ από | (جميع|كل|لا\ شيء|ليس\ أي|هیچ|همه)\b | उपरोक्त | इनमें\ से | כל\ התשובות | אף\ (תשובה|אחת)
     )
-    | [以如]上(都|皆|均|全|所|各|两|兩|選|选|三|四|说|說|答|选) | 上述 | ^(全部|都|均|皆|全)(是|对|對|正确|正確|不|错|錯|选|選)?\W*$
+    | [以如]上(都|皆|均|全|所|各|两|兩|選|选|三|四|说|說|答|选) | 上述
+    | ^(全部|都|均|皆|全)(是|对|對|正确|正確|不|错|錯|选|選)?\W*$
     | (答案|选项|選項|说法|說法)(都|均|皆|全) | 上記 | ^(いずれも|どれも|すべて|全て|両方)
     | 위의\ ?(모|모두|보기|어느) | ^(모두(\ ?(맞|정답|옳|해당).*)?\W*$|없음|정답\ ?없음|해당\ ?없음|둘\ 다)
     """,
@@ -171,7 +174,8 @@ _ABOUT_OPTIONS = re.compile(
 )
 # The letters and numbers that options go by, in the scripts that have their own. None is both a letter and a word here.
 _ALPHABETS = (
-    ascii_uppercase, "АБВГДЕ", "ΑΒΓΔΕ", "甲乙丙丁戊", "アイウエオ", _plain("ㄱㄴㄷㄹㅁ"), "가나다라마", "أبجده", "אבגדה", "कखगघङ",
+    ascii_uppercase, "АБВГДЕ", "ΑΒΓΔΕ", "甲乙丙丁戊", "アイウエオ", _plain("ㄱㄴㄷㄹㅁ"),
+    "가나다라마", "أبجده", "אבגדה", "कखगघङ",
 )  # fmt: skip
 _AND = (
     r"(?:\s+(?:and|or|nor|und|oder|et|ou|y|o|e|ed|и|или|та|i|oraz|lub|en|of|och|eller|og|ve|veya|dan|atau|và|hoặc|και|ή"
@@ -180,8 +184,8 @@ _AND = (
 _ALSO = r"\s*[,،、;&+/]\s*"  # only where nothing follows, since "A/D converter" and "C&C data" name no option
 _CUES = (
     r"(?:(?i:both|either|neither|only|not|except|same as|identical to|equivalent to|equal to|similar to|like|as in|see"
-    r"|combination of|all but|everything but|none but|sowohl|weder|nur|seulement|solo|sólo|só|soltanto|ni|tanto|entrambi"
-    r"|ambos|только|tylko|sadece|chỉ|hanya)\s+|只有\s*|[仅僅]\s*)"
+    r"|combination of|all but|everything but|none but|sowohl|weder|nur|seulement|solo|sólo|só|soltanto|ni|tanto"
+    r"|entrambi|ambos|только|tylko|sadece|chỉ|hanya)\s+|只有\s*|[仅僅]\s*)"
 )
 _ONWARDS = "(?:and|or|but|is|are|und|et|y|e|и)"
 

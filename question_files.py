@@ -22,6 +22,7 @@ def _json_object(pairs: list[tuple[str, object]]) -> dict:
 
 
 def is_local(dataset: str) -> bool:
+    """Whether DATASET means a file; the hub is asked for everything else."""
     is_path_like = dataset.startswith(("/", "~", "./", "../")) or dataset in (".", "..")
     return is_path_like or os.path.exists(dataset) or Path(dataset).suffix.lower() in _READERS
 

@@ -23,17 +23,23 @@ class UnusableRowError(Exception):
 class KeyStatement:
     """What one field of a row says about the key.
 
-    value: as text, never blank. options: their texts as shown. as_given: the same with the letters or numbers they
+    shape: of the row; the same field of another shape counts in its own way. value: as text, never blank. options: their texts as shown. as_given: the same with the letters or numbers they
     carried. labels: what the row calls its options; None = 0, 1, 2, ... or A, B, C, ... text_only: a number or letter
     is a text like any other.
     """
 
+    shape: str
     field: str
     value: str
     options: tuple[str, ...]
     as_given: tuple[str, ...]
     labels: tuple[str, ...] | None = None
     text_only: bool = False
+
+    @property
+    def column(self) -> tuple[str, str]:
+        """What is judged together."""
+        return self.shape, self.field
 
 
 def key_text(value: object) -> str:
@@ -79,8 +85,8 @@ def _readings(statement: KeyStatement) -> dict[str, int]:
         else:
             found["letter"] = _option_of_letter(label)
             found["letter and text"] = _option_of_letter_and_text(statement)
-    n_options = len(statement.options)
-    return {convention: option for convention, option in found.items() if option is not None and 0 <= option < n_options}
+    there = range(len(statement.options))
+    return {convention: option for convention, option in found.items() if option in there}
 
 
 def _number(value: str) -> int | None:
@@ -125,21 +131,21 @@ def _carries_numbers_from_1(statement: KeyStatement) -> bool:
 # --- What they mean, judged together -------------------------------------------------------------------------------
 
 
-def read_conventions(statements: Iterable[KeyStatement], dataset: str) -> dict[str, Counter]:
-    """How often each convention is the only one that can read a field, by field.
+def read_conventions(statements: Iterable[KeyStatement], dataset: str) -> dict[tuple[str, str], Counter]:
+    """How often each convention is the only one that can read a key, by column.
 
     Raises UserError if the numbers of a field count from another number than they should.
     """
-    by_field: dict[str, list[KeyStatement]] = {}
+    columns: dict[tuple[str, str], list[KeyStatement]] = {}
     for statement in statements:
-        by_field.setdefault(statement.field, []).append(statement)
-    for field, of_field in by_field.items():
-        _refuse_other_counting(field, of_field, dataset)
-    return {field: _witnesses(of_field) for field, of_field in by_field.items()}
+        columns.setdefault(statement.column, []).append(statement)
+    for (_, field), of_column in columns.items():
+        _refuse_other_counting(field, of_column, dataset)
+    return {column: _witnesses(of_column) for column, of_column in columns.items()}
 
 
 def named_option(statement: KeyStatement, witnesses: Counter) -> int:
-    """The option that a statement names. witnesses: of its field. Raises UnusableRowError if it is none or open."""
+    """The option that a statement names. witnesses: of its column. Raises UnusableRowError if it is none or open."""
     found = _readings(statement)
     if not found:
         several = len(_with_text(statement.options, statement.value)) > 1
@@ -236,7 +242,7 @@ def _first_number(statement: KeyStatement) -> int | None:
 
 
 def _place(statement: KeyStatement) -> int | None:
-    """How far behind the first option's number the key lies; None if the key is no number or may be the option's own."""
+    """How far behind the first option's number the key lies; None if it is no number, or may be an option's own."""
     number, first = _number(statement.value), _first_number(statement)
     if number is None or first is None or statement.text_only:
         return None

@@ -114,13 +114,13 @@ def _tried(function, *arguments):
         return str(error)
 
 
-def _keyed(content: RowContent, conventions: dict[str, Counter]) -> _Keyed:
+def _keyed(content: RowContent, conventions: dict[tuple[str, str], Counter]) -> _Keyed:
     """The question of a row. Raises UnusableRowError if its key is not one option, or is stated in two ways."""
     deciding, *others = content.statements
-    option = named_option(deciding, conventions[deciding.field])
+    option = named_option(deciding, conventions[deciding.column])
     remarks = []
     for other in others:
-        verdict = agrees(other, option, conventions[other.field])
+        verdict = agrees(other, option, conventions[other.column])
         if verdict is False:
             raise UnusableRowError(f"two statements of the key disagree: {deciding.field} and {other.field}")
         if verdict is None:

@@ -40,6 +40,7 @@ class DoubledNames(dict):
         self.pairs = pairs
 
     def doubled_name(self) -> str:
+        """A name that occurs twice."""
         return Counter(name for name, _ in self.pairs).most_common(1)[0][0]
 
 
@@ -85,23 +86,23 @@ def read_row(given_id: str | None, row: object) -> RowContent:
         raise UnusableRowError(f"{len(layout.options)} options; 2 to {MAX_OPTIONS} are allowed")
     as_given = tuple(_text(option, f"option {number}") for number, option in enumerate(layout.options, 1))
     options = _without_own_labels(as_given)
-    return RowContent(
-        _given_id(given_id, row), question, options, _category(row), _statements(row, layout, options, as_given)
-    )
+    statements = _statements(shape.name, row, options, as_given, layout)
+    return RowContent(_given_id(given_id, row), question, options, _category(row), statements)
 
 
-def _statements(row: dict, layout: _Layout, options: tuple[str, ...], as_given: tuple[str, ...]):
+def _statements(shape: str, row: dict, options: tuple[str, ...], as_given: tuple[str, ...], layout: _Layout):
     field, value = layout.key
-    statements = [KeyStatement(field, value, options, as_given, layout.labels)]
+    statements = [KeyStatement(shape, field, value, options, as_given, layout.labels)]
     if layout.key_text:
-        statements.append(KeyStatement(f"text of its {field}", layout.key_text, options, as_given, text_only=True))
+        statements.append(KeyStatement(shape, f"text of its {field}", layout.key_text, options, as_given, text_only=True))
     for other in _KEY_FIELDS:
         if other == field or other not in row:
             continue
         try:
-            statements.append(KeyStatement(other, key_text(row[other]), options, as_given, layout.labels))
+            value = key_text(row[other])
         except UnusableRowError:  # not stated, or no key at all
             continue
+        statements.append(KeyStatement(shape, other, value, options, as_given, layout.labels))
     return tuple(statements)
 
 

@@ -23,9 +23,9 @@ class UnusableRowError(Exception):
 class KeyStatement:
     """What one field of a row says about the key.
 
-    shape: of the row; the same field of another shape counts in its own way. value: as text, never blank. options: their texts as shown. as_given: the same with the letters or numbers they
-    carried. labels: what the row calls its options; None = 0, 1, 2, ... or A, B, C, ... text_only: a number or letter
-    is a text like any other.
+    shape: of the row; the same field of another shape counts in its own way. value: as text, never blank. options:
+    their texts as shown. as_given: the same with the letters or numbers they carried. labels: what the row calls its
+    options; None = 0, 1, 2, ... or A, B, C, ... text_only: a number or letter is a text like any other.
     """
 
     shape: str

@@ -90,7 +90,7 @@ def read_row(given_id: str | None, row: object) -> RowContent:
     return RowContent(_given_id(given_id, row), question, options, _category(row), statements)
 
 
-def _statements(shape: str, row: dict, options: tuple, as_given: tuple, layout: _Layout) -> tuple[KeyStatement, ...]:
+def _statements(shape: str, row: dict, options: tuple, as_given: tuple, layout: _Layout) -> tuple:
     field, value = layout.key
     statements = [KeyStatement(shape, field, value, options, as_given, layout.labels)]
     if layout.key_text:

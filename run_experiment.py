@@ -35,8 +35,9 @@ from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage
 from errors import UserError, one_line
 from evaluation_tool import check_caps, prompts_identity, sampled_thinking_tokens, summarise
 from memory_faults import is_out_of_memory
+from option_orders import permuted
 from processes import ToldElsewhere, joined, speaks_for_machine
-from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted, select_questions
+from question_sets import Question, QuestionSet, fingerprint, load_questions, select_questions
 from results_folder import (
     SCHEMA_VERSION,
     Journal,

@@ -26,7 +26,8 @@ from check_results import run_problems  # noqa: E402
 from errors import UserError, one_line  # noqa: E402
 from evaluation_tool import summarise  # noqa: E402
 from model_interface import Reading, ReadoutResult  # noqa: E402
-from question_sets import Question, QuestionSet, fingerprint, load_questions, permuted  # noqa: E402
+from option_orders import permuted  # noqa: E402
+from question_sets import Question, QuestionSet, fingerprint, load_questions  # noqa: E402
 from results_folder import SCHEMA_VERSION, Journal, read_records, run_name, write_json  # noqa: E402
 from two_stages import Unit, compute_records  # noqa: E402
 

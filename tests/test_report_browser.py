@@ -133,7 +133,7 @@ def test_records_are_sorted_by_confidence_both_ways_with_missing_ones_last(open_
         for _ in range(4):
             shown += [row[5] for row in listed(page)]
             page.click("#pager-above .next", timeout=2000) if len(shown) < 160 else None
-        assert shown == [f"{confidence:.2f}" for confidence in expected] + ["–"] * 2  # noqa: RUF001
+        assert shown == [f"{confidence:.2f}" for confidence in expected] + ["–"] * 2
     page.select_option("#order", "question")
     assert listed(page)[0][0] == "q0"
 

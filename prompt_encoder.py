@@ -219,23 +219,25 @@ class PromptEncoder:
         return parts[0], parts[1]
 
     def _check_no_other_block(self) -> None:
-        """Raises UserError if the prompt without thinking ends inside a block that is none of think tags.
+        """Raises UserError if a prompt ends inside a block that is none of think tags.
 
         Nothing could close it, and what is read out behind it would be a part of it.
         """
-        tail, head = self._turn[False][1], self._head_of_finished_turn()
-        if _opens_another_block(tail, head):
-            raise UserError(
-                f"model_name = {self.model_name!r}: its chat template ends the prompt with {tail.strip()[-60:]!r},"
-                f" inside a block that is not {THINK_OPEN} and that this program cannot close, so it cannot be run with"
-                " any budget"
-            )
+        for thinking in (False, True) if self.can_think else (False,):
+            tail = self._turn[thinking][1]
+            if _opens_another_block(tail, self._head_of_finished_turn(thinking)):
+                last_line = tail.strip().rpartition("\n")[2][-60:]
+                raise UserError(
+                    f"model_name = {self.model_name!r}: its chat template ends the prompt with {last_line!r}, inside a"
+                    f" block that is not {THINK_OPEN} and that this program cannot close, so it cannot be run with any"
+                    " budget"
+                )
 
-    def _head_of_finished_turn(self) -> str | None:
+    def _head_of_finished_turn(self, thinking: bool) -> str | None:
         """What the template puts between a user's text and the assistant's; None if it cannot show an assistant's."""
         turns = [{"role": "user", "content": _USER_TEXT_MARK}, {"role": "assistant", "content": _ASSISTANT_TEXT_MARK}]
         try:
-            rendered = self.tokenizer.apply_chat_template(turns, tokenize=False, enable_thinking=False)
+            rendered = self.tokenizer.apply_chat_template(turns, tokenize=False, enable_thinking=thinking)
         except (TemplateError, TypeError, ValueError):  # what is not of Jinja comes out of its expressions as it is
             return None
         behind_user = rendered.partition(_USER_TEXT_MARK)[2]
@@ -265,7 +267,7 @@ def _is_marker(text: str, template: str) -> bool:
 def _opens_another_block(tail: str, head: str | None) -> bool:
     """Whether a prompt's tail opens something that a finished turn does not have before the assistant's text.
 
-    tail: behind the user's text, asked not to think; head: between the user's text and the assistant's, None if
+    tail: behind the user's text; head: between the user's text and the assistant's, None if
     unknown. Think blocks do not count, closed or open. Without a head the tail itself must say whose turn it is: then
     only marks and tokens between bars may stand behind the role or behind the tag that closes the user's turn.
     """

@@ -167,7 +167,7 @@ def test_the_cell_compared_with_the_conventional_arm_is_chosen_by_the_grid_alone
 
 
 @pytest.mark.parametrize(
-    ("ratios", "chosen"), [((0.0, 0.4, 1.0), 0.4), ((0.3, 0.6, 1.0), 0.6), ((0.25, 0.75), 0.75), ((0.0, 0.7), 0.7)]
+    ("ratios", "chosen"), [((0.0, 0.4, 0.65), 0.4), ((0.35, 0.6, 1.0), 0.6), ((0.25, 0.75), 0.75), ((0.45, 0.55), 0.55)]
 )
 def test_the_ratio_compared_is_the_one_nearest_a_half(ratios, chosen):
     records = records_of(0, None, 0.25)

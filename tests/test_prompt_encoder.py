@@ -193,6 +193,11 @@ RUNNABLE = {
         "{%- if not loop.last %}{{- '</s>' }}{%- endif %}{%- endfor %}"
         "{%- if add_generation_prompt %}{{- ' ASSISTANT:' }}{%- endif %}"
     ),
+    "a switch in the user's turn": (
+        "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' + m.content }}{%- if m.role == 'user' %}"
+        "{{- ' /think' if enable_thinking else ' /no_think' }}{%- endif %}{{- '<|im_end|>\\n' }}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}" + THINK + "{%- endif %}"
+    ),
     "shows no assistant": TEMPLATES["never_thinks"],
     "shows no assistant, Llama-3": "{{- messages[0].content + '<|eot_id|><|x|>assistant<|end_header_id|>\\n\\n' }}",
     "shows no assistant, Mistral": "{{- '[INST] ' + messages[0].content + ' [/INST]' }}",
@@ -224,6 +229,12 @@ def test_a_prompt_that_ends_inside_a_block_of_another_kind_is_refused_at_any_bud
     }[turns]
     with pytest.raises(UserError, match="inside a block that is not <think> and that this program cannot close"):
         encoder_of(template)
+
+
+def test_another_block_that_opens_only_for_thinking_is_refused_too():
+    opened = "{%- if enable_thinking is not false %}{{- '<thought>\\n' }}{%- endif %}"
+    with pytest.raises(UserError, match="ends the prompt with '<thought>', inside a block"):
+        encoder_of(TURNS + THINK + opened + "{%- endif %}")
 
 
 # --- what cannot be run is refused ---------------------------------------------------------------------------------

@@ -166,10 +166,10 @@ def _other_target_error(path: Path, target_error: float) -> str | None:
         before = strict_json(path.read_bytes())["target_error"]
     except (OSError, ValueError, KeyError, TypeError):  # none is there, or none that anyone can read
         return None
-    if before == target_error:
+    if not isinstance(before, float) or before == target_error:
         return None
     return (
-        f"TARGET_ERROR is {target_error:g}, in the summary that is there it is {before}: summary.json, figures and"
+        f"TARGET_ERROR is {target_error:g}, in the summary that is there it is {before:g}: summary.json, figures and"
         " report.html are written anew; the records stay"
     )
 

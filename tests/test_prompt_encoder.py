@@ -198,6 +198,11 @@ RUNNABLE = {
         "{{- ' /think' if enable_thinking else ' /no_think' }}{%- endif %}{{- '<|im_end|>\\n' }}{%- endfor %}"
         "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}" + THINK + "{%- endif %}"
     ),
+    "gpt-oss, a channel that the model opens by itself": (
+        "{%- for m in messages %}{{- '<|start|>' + m.role }}{%- if m.role == 'assistant' %}{{- '<|channel|>final' }}"
+        "{%- endif %}{{- '<|message|>' + m.content + '<|end|>' }}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{- '<|start|>assistant' }}{%- endif %}"
+    ),
     "shows no assistant": TEMPLATES["never_thinks"],
     "shows no assistant, Llama-3": "{{- messages[0].content + '<|eot_id|><|x|>assistant<|end_header_id|>\\n\\n' }}",
     "shows no assistant, Mistral": "{{- '[INST] ' + messages[0].content + ' [/INST]' }}",

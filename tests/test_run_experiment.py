@@ -236,6 +236,7 @@ def test_the_rules_that_no_text_of_the_identity_shows_are_those_of_the_schema_ve
 
 def test_another_target_error_on_a_finished_run_says_that_it_writes_the_summary_anew(arguments, capsys):
     assert run_experiment.main(arguments) == 0
+    assert run_experiment.main(arguments) == 0
     assert "TARGET_ERROR is" not in capsys.readouterr().out
     assert run_experiment.main([*arguments, "--target-error", "0.2"]) == 0
     line = "TARGET_ERROR is 0.2, in the summary that is there it is 0.05: summary.json, figures and report.html are"
@@ -467,6 +468,17 @@ def test_a_changed_data_file_does_not_leave_an_unfinished_run_behind(arguments, 
     line = refusal(arguments, capsys)
     assert f"DATASET = {str(path)!r}: the content (questions) is not what the unfinished run {folder} began" in line
     assert len(list(folder.parent.iterdir())) == 1
+
+
+def test_a_template_that_prints_the_time_does_not_mix_two_prompts_in_one_folder(arguments, tmp_path, capsys):
+    arguments[1] = str(shutil.copytree(arguments[1], tmp_path / "tiny_model0"))
+    template = Path(arguments[1], "chat_template.jinja")
+    template.write_text("{{- strftime_now('%H%M%S%f') }}" + template.read_text(encoding="utf-8"), encoding="utf-8")
+    assert run_experiment.main(arguments) == 0
+    folder = run_folder(arguments)
+    (folder / "summary.json").unlink()
+    line = refusal(arguments, capsys)
+    assert f"the content (chat_frame) is not what the unfinished run {folder} began with" in line
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -9,6 +9,7 @@ from evaluation_tool import CONFIDENCE_NAMES, STAGES, summarise
 from question_sets import Question, fingerprint
 from results_folder import (
     OTHER_SHAPE,
+    SCHEMA_VERSION,
     check_no_writer,
     process_journals,
     read_config,
@@ -52,6 +53,11 @@ def run_problems(run: Path) -> Iterator[str]:
         config = read_config(run)
         if config is None:
             raise UserError("config.json is missing")
+        version = config["identity"]["schema_version"]
+        if version != SCHEMA_VERSION:
+            yield f"another version of the program made it (schema version {version}, this one checks {SCHEMA_VERSION})"
+            return
+        confidences = set(config["identity"]["prompts"]["confidences"])
         cells = {(cell["total_budget"], cell["answer_thinking_ratio"]): cell for cell in config["identity"]["cells"]}
         n_units = config["questions"]["used"] * config["identity"]["n_permutations"]
     except (UserError, KeyError, TypeError) as error:  # a hand has been at it
@@ -62,7 +68,7 @@ def run_problems(run: Path) -> Iterator[str]:
         yield "the name of the folder is not that of its config.json"
     for path in process_journals(run):
         yield f"{path.name}: of an interrupted launch; the run's own command takes it into records.jsonl"
-    records = _CheckedRecords(cells)
+    records = _CheckedRecords(cells, confidences)
     try:
         yield from records.problems(run / "records.jsonl")
     except OSError as error:
@@ -74,10 +80,13 @@ def run_problems(run: Path) -> Iterator[str]:
 
 
 class _CheckedRecords:
-    """Goes through the lines of a journal; cells: by (total_budget, answer_thinking_ratio), as in `config.json`."""
+    """Goes through the lines of a journal.
 
-    def __init__(self, cells: dict[tuple, dict]):
-        self.cells = cells
+    cells: by (total_budget, answer_thinking_ratio), as in `config.json`; so are the numbers that a confidence can be.
+    """
+
+    def __init__(self, cells: dict[tuple, dict], confidences: set[float]):
+        self.cells, self.confidences = cells, confidences
         self.seen: Counter = Counter()  # (question_id, permutation, cell)
         self.questions: dict[str, Question] = {}
         self.n_problems = 0
@@ -104,10 +113,14 @@ class _CheckedRecords:
                 return ["its cell is not among the run's"]
             if self.seen[key + cell_key] > 1:
                 return [f"a second record of question {key[0]!r} in this permutation and cell"]
-            checks = record_checks(record, self.cells[cell_key])
+            checks = [*record_checks(record, self.cells[cell_key]), self._confidence_check(record["confidence"])]
             return [problem for holds, problem in checks if not holds] or self._question_problems(record)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:  # fields or types amiss
             return [f"no record ({type(error).__name__}: {error})"]
+
+    def _confidence_check(self, value: float | None) -> tuple[bool, str]:
+        """Another scale has other numbers, so records of two scales are not those of one run."""
+        return value is None or value in self.confidences, f"confidence {value} is none that config.json names"
 
     def _question_problems(self, record: dict) -> list[str]:
         question = original_question(record)

@@ -9,6 +9,7 @@ from record_columns import CellColumns
 
 METRIC_NAMES = ("aurc", "accuracy", "coverage_at_target", "brier", "auroc")  # the first decides, the others describe
 LOWER_IS_BETTER = ("aurc", "brier")
+JUMPING = ("coverage_at_target",)  # one more error can take all of it away: its intervals are of percentiles
 MOST_MISSING = 0.01  # share of records without a confidence above which no verdict is given
 FEWEST_QUESTIONS = 20  # below that no verdict: the intervals were simulated down to 20 questions only
 REFERENCE_RATIO = 0.5  # the cell compared with the conventional arm has the ratio nearest to it, at the largest budget
@@ -92,7 +93,8 @@ def _compare_ratios(arms, n_units, n_questions):
 
 def _compare_with_conventional(arms, conventional, n_units, n_questions):
     """The comparison declared in advance: largest budget, ratio nearest REFERENCE_RATIO, the larger of two as near."""
-    arm = min(arms, key=lambda arm: (abs(arm.ratio - REFERENCE_RATIO), -arm.ratio))
+    # Rounded: 0.55 is further from 0.5 than 0.45 is by the last bit of a float.
+    arm = min(arms, key=lambda arm: (round(abs(arm.ratio - REFERENCE_RATIO), 9), -arm.ratio))
     both = [arm, conventional]
     differences = {name: _differences(both, [(0, 1)], name, n_questions)[0] for name in METRIC_NAMES}
     missing, no_verdict = _verdict_obstacle(both, n_units, n_questions)
@@ -117,11 +119,19 @@ def _differences(arms, pairs, name, n_questions):
     first, second = np.array(pairs).T
     observed = values[first] - values[second]
     resampled = np.stack([arm.resampled[name] for arm in arms])
-    intervals = metrics.simultaneous_intervals(observed, resampled[first] - resampled[second], n_questions)
+    method = metrics.simultaneous_intervals
+    if name in JUMPING:
+        method = metrics.simultaneous_percentile_intervals
+    intervals = method(observed, resampled[first] - resampled[second], n_questions)
     return [
-        {"difference": None if np.isnan(difference) else float(difference), "interval": interval}
+        {"difference": None if np.isnan(difference) else float(difference), "interval": _possible(interval)}
         for difference, interval in zip(observed, intervals, strict=True)
     ]
+
+
+def _possible(interval):
+    """The interval without what no difference of two values in [0, 1] can be."""
+    return interval and {"low": max(-1.0, interval["low"]), "high": min(1.0, interval["high"])}
 
 
 def _verdict_obstacle(arms, n_units, n_questions):

@@ -58,13 +58,18 @@ P_TRUE_READOUT = Readout("Is the proposed answer correct? Yes or no:", ((" yes",
 
 
 def prompts_identity() -> dict:
-    """All texts that the program puts around a question, as they look on an example; part of the run name."""
-    example = ("<question>", ("<option>", "<option>"))
+    """All texts that the program puts around a question, as they look on an example; part of the run name.
+
+    The example has the most options that a question can have, so that every letter is in it. confidences: what the
+    choices of the confidence read-out stand for, in their order.
+    """
+    example = ("<question>", ("<option>",) * len(ascii_uppercase))
     return {
         "answer_prompt": answer_prompt(*example),
-        "answer_readout": asdict(answer_readout(2)),
+        "answer_readout": asdict(answer_readout(len(ascii_uppercase))),
         "confidence_prompt": confidence_prompt(*example, 0),
-        "confidence_readout": CONFIDENCE_READOUT.prefix,
+        "confidence_readout": asdict(CONFIDENCE_READOUT),
+        "confidences": list(CONFIDENCES),
         "p_true_readout": asdict(P_TRUE_READOUT),
     }
 

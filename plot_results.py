@@ -10,11 +10,15 @@ if __name__ == "__main__":
     terminal.set_up()  # before the imports below, of which one may be missing
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+
+# Figures go to files only. Notebooks name a backend of their own here, and importing matplotlib fails without it.
+os.environ["MPLBACKEND"] = "agg"
 
 import matplotlib
 import numpy as np
@@ -580,9 +584,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 def demo_ideal(summary: dict) -> dict[int, dict[str, list]] | None:
     """The ideal reasoner's values as `draw_against_ratio` takes them; None if the run is not the demo."""
-    settings = summary["run"]["settings"]
-    demo = Path(__file__).resolve().parent / "demo"
-    if (settings["model_name"], settings["DATASET"]) != (str(demo / "model"), str(demo / "questions.jsonl")):
+    if not summary["run"]["is_demo"]:
         return None
     curves = {}
     for budget, cells in _budgets(summary).items():
@@ -619,8 +621,7 @@ def _needed_fields(summary) -> Iterator[tuple]:
     """(object, its place, fields that it must have), each object after the one that holds it."""
     yield summary, "", ("target_error", "cells", "saturation", "run")
     yield summary["saturation"], "saturation.", ("answer", "confidence")
-    yield summary["run"], "run.", ("settings",)
-    yield summary["run"]["settings"], "run.settings.", ("model_name", "DATASET")
+    yield summary["run"], "run.", ("is_demo",)
     for index, cell in enumerate(summary["cells"] if isinstance(summary["cells"], list) else [None]):
         place = f"cells[{index}]."
         yield cell, place, CELL_FIELDS

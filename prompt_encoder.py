@@ -5,6 +5,7 @@ What can be refused without the weights is refused here.
 import hashlib
 import json
 import re
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,10 @@ UNASKED_BLOCK_CLOSING = "\n</think>\n\n"  # for templates that open a think bloc
 
 _SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]  # all of a model but its weights
 
-_USER_TEXT_MARK = "USER-TEXT-STANDS-HERE"
+_USER_TEXT_MARK, _ASSISTANT_TEXT_MARK = "USER-TEXT-STANDS-HERE", "ASSISTANT-TEXT-STANDS-HERE"
+_BARS = re.compile("<[|\uff5c][^<>]*[|\uff5c]>")  # U+FF5C is the wide bar of DeepSeek's vocabularies
+_MARKER = re.compile(rf"{_BARS.pattern}|</?(think|tool_call|tool_response)>")
+_TURN_BEGINS = re.compile(r"\b(?:assistant|model|bot|response)\b|</\w+>|\[/\w+\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,17 @@ class PromptEncoder:
     def __init__(self, model_name: str, config, tokenizer, folder: Path | None = None):
         self.model_name, self.config, self.tokenizer, self.folder = model_name, config, tokenizer, folder
         _check_can_run(model_name, config, tokenizer)
-        # A token whose text is only white space (some vocabularies add runs of blanks) is text, not control.
         self.control_tokens = {
             token_id: added.content
             for token_id, added in self.tokenizer.added_tokens_decoder.items()
-            if added.special or added.content.strip()
+            if added.special or _is_marker(added.content, str(tokenizer.chat_template))
         }
         id_of = {text: token_id for token_id, text in self.control_tokens.items()}
         self.think_open_id, self.think_close_id = id_of.get(THINK_OPEN), id_of.get(THINK_CLOSE)  # None: no such token
         self._plain_tokenizer = _without_tokens(self.tokenizer, set(self.control_tokens.values()))
         self._readout_lengths: dict[Readout, int] = {}
         self._turn = {thinking: self._render_turn(thinking) for thinking in (True, False)}
+        self._check_no_other_block()
 
     @classmethod
     def load(cls, model_name: str) -> "PromptEncoder":
@@ -151,6 +155,13 @@ class PromptEncoder:
             choices.append([ids[len(prefix) :] for ids in encoded])
         return prefix, choices
 
+    def chat_frame(self) -> list[list[str]]:
+        """What the template puts before and behind the user's text, thinking and not; part of a run's identity.
+
+        A template can print more than it holds, such as today's date.
+        """
+        return [list(self._turn[thinking]) for thinking in (True, False)]
+
     @staticmethod
     def closing_texts() -> list[str]:
         """Every text around a thought that does not come from the template; part of a run's identity."""
@@ -179,8 +190,9 @@ class PromptEncoder:
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     def fingerprint(self) -> str:
-        """SHA-256 of vocabulary, merges and chat template."""
+        """SHA-256 of vocabulary, merges, chat template and control tokens."""
         text = self.tokenizer.backend_tokenizer.to_str() + "\n" + str(self.tokenizer.chat_template)
+        text += "\n" + json.dumps(sorted(self.control_tokens.items()))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def model_fingerprint(self) -> str:
@@ -211,6 +223,34 @@ class PromptEncoder:
             )
         return parts[0], parts[1]
 
+    def _check_no_other_block(self) -> None:
+        """Raises UserError if a prompt ends inside a block that is none of think tags.
+
+        Nothing could close it, and what is read out behind it would be a part of it.
+        """
+        for thinking in (False, True) if self.can_think else (False,):
+            tail = self._turn[thinking][1]
+            if _opens_another_block(tail, self._head_of_finished_turn(thinking)):
+                last_line = tail.strip().rpartition("\n")[2][-60:]
+                raise UserError(
+                    f"model_name = {self.model_name!r}: its chat template ends the prompt with {last_line!r}, inside a"
+                    f" block that is not {THINK_OPEN} and that this program cannot close, so it cannot be run with any"
+                    " budget"
+                )
+
+    def _head_of_finished_turn(self, thinking: bool) -> str | None:
+        """What the template puts between a user's text and the assistant's; None if it cannot show an assistant's."""
+        turns = [{"role": "user", "content": _USER_TEXT_MARK}, {"role": "assistant", "content": _ASSISTANT_TEXT_MARK}]
+        try:
+            rendered = bounded_text(
+                lambda: self.tokenizer.apply_chat_template(turns, tokenize=False, enable_thinking=thinking)
+            )
+        except TextError:
+            return None
+        behind_user = rendered.partition(_USER_TEXT_MARK)[2]
+        head, found, _ = behind_user.partition(_ASSISTANT_TEXT_MARK)
+        return head if found else None
+
     def _block_is_open_in(self, ids: list[int]) -> bool:
         tags = [token_id for token_id in ids if token_id in (self.think_open_id, self.think_close_id)]
         return bool(tags) and tags[-1] == self.think_open_id
@@ -218,6 +258,42 @@ class PromptEncoder:
 
 def _block_is_open(rendered: str) -> bool:
     return rendered.rstrip().endswith(THINK_OPEN)
+
+
+def _is_marker(text: str, template: str) -> bool:
+    """Whether an added token that is not declared special marks structure all the same; else it is text.
+
+    Markers are think and tool tags, tokens between bars, and what the template speaks of. Not so what the template may
+    hold by chance: white space (some vocabularies add runs of blanks) and bare words (`user`, or a term of the field).
+    """
+    if _MARKER.fullmatch(text):
+        return True
+    return text in template and bool(text.strip()) and not re.fullmatch(r"\w+", text)
+
+
+def _opens_another_block(tail: str, head: str | None) -> bool:
+    """Whether a prompt's tail opens something that a finished turn does not have before the assistant's text.
+
+    tail: behind the user's text; head: between the user's text and the assistant's, None if
+    unknown. Think blocks do not count, closed or open. Without a head the tail itself must say whose turn it is: then
+    only marks and tokens between bars may stand behind the role or behind the tag that closes the user's turn.
+    """
+    tail = _without_think_block(tail)
+    if head is not None:
+        head = _without_think_block(head)
+        return not (head.startswith(tail) or head.endswith(tail.lstrip()))
+    *_, behind = _TURN_BEGINS.split(tail)
+    return behind != tail and bool(re.search(r"\w", _BARS.sub("", behind)))
+
+
+def _without_think_block(text: str) -> str:
+    """The text without a think block at its end, closed or open, and without white space there."""
+    text = text.rstrip()
+    if not text.endswith(THINK_CLOSE):
+        return text.removesuffix(THINK_OPEN).rstrip()
+    text = text.removesuffix(THINK_CLOSE)
+    before, opened, _ = text.rpartition(THINK_OPEN)
+    return (before if opened else text).rstrip()
 
 
 def _check_name(model_name: str, folder: Path) -> None:
@@ -291,11 +367,20 @@ def unusable(what: str, error: BaseException) -> str:
 
 
 def _without_tokens(tokenizer, texts):
-    """A copy of the tokenizer that does not know the added tokens with these texts."""
+    """A copy of the tokenizer that does not know the added tokens with these texts; the others keep their ids."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    state["added_tokens"] = [added for added in state["added_tokens"] if added["content"] not in texts]
     state["truncation"] = state["padding"] = state["post_processor"] = None
-    return Tokenizer.from_str(json.dumps(state))
+    in_vocabulary, kept = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False), []
+    for added in state["added_tokens"]:
+        if added["content"] not in texts:
+            kept.append(added)
+        elif added["content"] not in in_vocabulary:
+            # Ids are given by place: a text that nobody can guess, so that nobody writes it, keeps this one.
+            kept.append(added | {"content": secrets.token_hex(16)})
+    plain = Tokenizer.from_str(json.dumps(state | {"added_tokens": kept}))
+    for added in state["added_tokens"]:
+        assert added["content"] in texts or plain.token_to_id(added["content"]) == added["id"], "a token's id moved"
+    return plain
 
 
 def hub_page(model_name: str) -> str:

@@ -1,4 +1,5 @@
 """Where a result comes from: versions, device, commit of this program."""
+import os
 import platform
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import torch
 
 from devices import nvidia_driver
 
+HERE = Path(__file__).resolve().parent
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "scipy", "scikit-learn")
 
 
@@ -45,18 +47,26 @@ def gpu_software(device: torch.device) -> dict:
 
 
 def git_commit() -> str | None:
-    """Commit of this program, with `-dirty` behind it if a tracked file differs; None outside a git checkout."""
+    """Commit of this program, with `-dirty` behind it if a tracked file differs; None if it has no repository.
+
+    A copy inside another repository has none: the commit there says nothing about this program.
+    """
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout
+        if _git("rev-parse", "--show-prefix"):  # the path from the top of the repository down to here
+            return None
+        _git("ls-files", "--error-unmatch", "run_experiment.py")
+        return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):  # no git, not a checkout, not our file
         return None
-    return described.stdout.strip()
+
+
+def _git(*arguments: str) -> str:
+    """What git says about the repository that this program lies in, whichever the environment names (as in a hook)."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    said = subprocess.run(
+        ["git", *arguments], cwd=HERE, env=environment, capture_output=True, text=True, check=True
+    )
+    return said.stdout.strip()
 
 
 def this_process(device: torch.device, batch_size: int) -> dict:

@@ -20,7 +20,9 @@ from typing import IO, NoReturn
 from errors import UserError
 
 _DEEPEST = 100  # brackets within brackets; the program's own files have 8
-SCHEMA_VERSION = 2  # of records.jsonl and summary.json; part of the run name
+# Of records.jsonl and summary.json, and of the rules behind a record that no text shows: which questions are drawn, the
+# orders of their options, what the randomness of a thought is a function of, sampling. Part of the run name.
+SCHEMA_VERSION = 3
 
 
 def canonical_json(value) -> str:
@@ -186,7 +188,7 @@ def _texts(value, place: str) -> Iterator[tuple[str, str]]:
 # --- One run among others ------------------------------------------------------------------------------------------
 
 # What a setting only names: the same name may stand for other content tomorrow.
-_INPUTS = {"questions": "DATASET", "model": "model_name", "tokenizer": "model_name"}
+_INPUTS = {"questions": "DATASET", "model": "model_name", "tokenizer": "model_name", "chat_frame": "model_name"}
 _NAMES = ("model_name", "DATASET", "DATASET_CONFIG", "DATASET_SPLIT")
 
 

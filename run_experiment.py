@@ -50,6 +50,7 @@ from results_folder import (
     process_journals,
     read_records,
     run_name,
+    strict_json,
     write_json,
 )
 from two_stages import Unit, answer_request, compute_what_fits, confidence_request
@@ -112,8 +113,7 @@ def run(settings: dict, team) -> None:
     units, tokens_per_row, too_long = longest_first(units, encoder, cells)
     questions, skipped = skip_too_long(questions, too_long, encoder, team)
 
-    is_demo = all(settings[name] == DEMO[name] for name in ("model_name", "DATASET"))
-    if is_demo:
+    if is_demo(settings):
         team.say("Demo: a tiny model made for this one task, not Qwen3. Its figures say nothing about any other model.")
         shown = ("TOTAL_BUDGET", "ANSWER_THINKING_RATIO", "N_QUESTIONS", "N_PERMUTATIONS")
         team.say("Settings: " + ", ".join(f"{name} {settings[name]}" for name in shown))
@@ -147,7 +147,7 @@ def run(settings: dict, team) -> None:
         write_json(folder / "config.json", config)
         summary, report = score(folder, config)
     print(results_table(summary))
-    if is_demo:
+    if config["is_demo"]:
         print(ideal_table(cells, settings["TARGET_ERROR"]))
     print(answer_text(summary["comparisons"]))
     print(f"Results: {folder}")
@@ -163,9 +163,25 @@ def score(folder: Path, config: dict) -> tuple[dict, Path]:
     records = read_records(folder / "records.jsonl")
     summary = summarise(map(check_caps, records), settings["TARGET_ERROR"], settings["SEED"])
     summary["run"] = config
+    if remark := _other_target_error(folder / "summary.json", settings["TARGET_ERROR"]):
+        print(remark)
     write_json(folder / "summary.json", summary)
     draw_figures(folder)
     return summary, write_report(folder)
+
+
+def _other_target_error(path: Path, target_error: float) -> str | None:
+    """A line if the summary that is there has another target error: the one to be written takes its place."""
+    try:
+        before = strict_json(path.read_bytes())["target_error"]
+    except (OSError, ValueError, KeyError, TypeError):  # none is there, or none that anyone can read
+        return None
+    if not isinstance(before, float) or before == target_error:
+        return None
+    return (
+        f"TARGET_ERROR is {target_error:g}, in the summary that is there it is {before:g}: summary.json, figures and"
+        " report.html are written anew; the records stay"
+    )
 
 
 def make_units(questions: list[Question], n_permutations: int, seed: int) -> list[Unit]:
@@ -253,6 +269,7 @@ def run_identity(settings: dict, cells: list[Cell], questions: list[Question], e
     return {
         "schema_version": SCHEMA_VERSION,
         "prompts": prompts_identity(),
+        "chat_frame": encoder.chat_frame(),
         "closings": encoder.closing_texts(),
         "tokenizer": encoder.fingerprint(),
         "model": encoder.model_fingerprint(),
@@ -269,13 +286,20 @@ def run_identity(settings: dict, cells: list[Cell], questions: list[Question], e
     }
 
 
+def is_demo(settings: dict) -> bool:
+    """Whether model and questions are the built-in demo's, however their paths are written."""
+    return all(Path(settings[name]).expanduser().resolve() == Path(DEMO[name]) for name in ("model_name", "DATASET"))
+
+
 def run_config(settings: dict, identity: dict, question_set: QuestionSet, n_used: int, too_long: list[dict]) -> dict:
     """What `config.json` holds besides its processes: settings, what was hashed, and the questions.
 
-    too_long: the rows that are questions, but too long for the model.
+    too_long: the rows that are questions, but too long for the model. is_demo is a field because a reader of the folder
+    cannot tell it from paths: they are those of the run's machine.
     """
     skipped = [*question_set.skipped, *too_long]
     return {
+        "is_demo": is_demo(settings),
         "settings": settings,
         "identity": identity,
         "questions": {

@@ -102,7 +102,7 @@ def main() -> None:
         started = time.perf_counter()
         summary = summarise(read_records(path), TARGET_ERROR, 42)
         scoring = time.perf_counter() - started - parsing
-        summary["run"] = {"settings": {"model_name": "made-up", "DATASET": "made-up"}}
+        summary["run"] = {"is_demo": False, "settings": {"model_name": "made-up", "DATASET": "made-up"}}
         write_json(Path(folder, "summary.json"), summary)
         started = time.perf_counter()
         draw_figures(Path(folder))

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 from budgets import make_cells  # noqa: E402
 from check_results import run_problems  # noqa: E402
 from errors import UserError, one_line  # noqa: E402
-from evaluation_tool import summarise  # noqa: E402
+from evaluation_tool import prompts_identity, summarise  # noqa: E402
 from model_interface import Reading, ReadoutResult  # noqa: E402
 from option_orders import permuted  # noqa: E402
 from question_sets import Question, QuestionSet, fingerprint, load_questions  # noqa: E402
@@ -303,13 +303,13 @@ def write_hostile_run(save_dir: Path, questions: list[Question], thought: str, b
     ]
     identity = {
         "schema_version": SCHEMA_VERSION, "questions": fingerprint(questions), "seed": 1, "n_permutations": 2,
-        "cells": [asdict(cell) for cell in cells], "model": thought,
+        "cells": [asdict(cell) for cell in cells], "model": thought, "prompts": prompts_identity(),
     }  # fmt: skip
     settings = {"model_name": questions[0].question, "DATASET": questions[0].question_id, "TARGET_ERROR": 0.05}
     folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)
     folder.mkdir(parents=True)
     config = {
-        "settings": settings, "identity": identity, "processes": [],
+        "is_demo": False, "settings": settings, "identity": identity, "processes": [],
         "questions": {"loaded": len(questions), "used": len(questions), "n_skipped": 1,
                       "skipped": [{"row": thought, "reason": thought}], "notes": [{"row": thought, "note": thought}]},
     }  # fmt: skip

@@ -183,6 +183,7 @@ def _scores(n, value):
 
 def make_config(has_values=True):
     return {
+        "is_demo": False,
         "settings": {"TOTAL_BUDGET": [100], "ANSWER_THINKING_RATIO": [0.0, 0.5, 1.0], "model_name": "made/up-4B",
                      "DATASET": "made/questions", "DATASET_CONFIG": "", "SEED": 42},
         "identity": {"schema_version": 2, "prompts": {"answer_prompt": "<question>\nA) <option>"}, "model": "abc123"},

@@ -87,6 +87,20 @@ def test_a_record_that_is_wrong_is_named_by_its_line(run, changes, words):
     assert any(words in problem for problem in problems), problems
 
 
+def test_two_confidence_scales_in_one_folder_are_found(run):
+    """Some records have their confidence in steps of a thousandth, which is no number of the run's scale."""
+    change_record(run, 3, confidence=0.375)
+    assert "records.jsonl, line 3: confidence 0.375 is none that config.json names" in list(run_problems(run))
+
+
+def test_a_run_of_another_version_is_said_to_be_one(run):
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    config["identity"]["schema_version"] = 2
+    write_json(run / "config.json", config)
+    (problem,) = run_problems(run)
+    assert problem == "another version of the program made it (schema version 2, this one checks 3)"
+
+
 def test_is_correct_must_follow_from_the_options(run):
     first = json.loads((run / "records.jsonl").read_text(encoding="utf-8").splitlines()[0])
     change_record(run, 1, is_correct=not first["is_correct"])

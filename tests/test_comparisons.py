@@ -98,9 +98,52 @@ def test_a_single_ratio_has_nothing_to_be_compared_with():
     assert (entry["no_verdict"], entry["differences"]["aurc"]) == ("only one ratio was run", [])
 
 
-def test_one_missing_record_in_a_hundred_is_still_a_verdict():
-    (entry,) = compare(arms_of(200, 0.2, 0.8), 202, 200)["by_budget"]
-    assert (entry["n_missing"], entry["n_records"], entry["no_verdict"]) == (4, 404, None)
+@pytest.mark.parametrize(("n_units", "missing", "has_verdict"), [(200, 4, True), (199, 4, False), (200, 5, False)])
+def test_one_missing_record_in_a_hundred_is_still_a_verdict(n_units, missing, has_verdict):
+    (entry,) = compare(without_confidences(arms_of(n_units, 0.2, 0.8), missing), n_units, n_units)["by_budget"]
+    assert (entry["n_missing"], entry["n_records"]) == (missing, 2 * n_units)
+    assert (entry["no_verdict"] is None) == has_verdict
+
+
+def without_confidences(arms, n):
+    """The first arm lacks n confidences; its figures stay as they are."""
+    confidence = arms[0].columns.confidence("confidence").copy()
+    confidence[:n] = np.nan
+    columns = replace(arms[0].columns, numbers={"confidence": confidence})
+    return [replace(arms[0], columns=columns), *arms[1:]]
+
+
+def test_intervals_of_coverage_stay_in_reach_where_it_jumps():
+    """One arm never covers anything, so no resample has a difference below 0, nor one above 1."""
+    rng = np.random.default_rng(0)
+    weights, is_correct = metrics.question_resamples(60, rng), np.arange(60) < 54  # at the target exactly
+    jumping = make_arm(0.0, np.full(60, 0.9), is_correct, weights)  # all is covered or nothing
+    never = make_arm(0.5, np.full(60, 0.9), np.zeros(60, dtype=bool), weights)
+    (entry,) = compare([jumping, never], 60, 60)["by_budget"]
+    (row,) = entry["differences"]["coverage_at_target"]
+    assert set(np.unique(jumping.resampled["coverage_at_target"])) == {0.0, 1.0}
+    assert row["interval"] == {"low": 0.0, "high": 1.0}
+
+
+def test_no_interval_reaches_beyond_what_a_difference_can_be():
+    rng = np.random.default_rng(0)
+    weights, is_correct = metrics.question_resamples(4, rng), np.array([True, True, True, False])
+    arms = [make_arm(0.0, np.full(4, 0.9), is_correct, weights), make_arm(0.5, np.full(4, 0.1), ~is_correct, weights)]
+    differences = compare(arms, 4, 4)["by_budget"][0]["differences"]
+    ends = [end for rows in differences.values() for row in rows if row["interval"] for end in row["interval"].values()]
+    assert ends and all(-1 <= end <= 1 for end in ends)
+    assert differences["accuracy"][0]["interval"]["high"] == 1.0
+
+
+def test_a_difference_in_coverage_that_may_be_chance_is_called_so():
+    arms = paired_arms(200, [0.0] * 3, 0.6, np.random.default_rng(1))
+    (entry,) = compare(arms, 200, 200)["by_budget"]
+    intervals = [row["interval"] for row in entry["differences"]["coverage_at_target"]]
+    assert all(interval["low"] <= 0 <= interval["high"] for interval in intervals)
+    other = entry["best_ratio"]["coverage_at_target"]
+    assert other != entry["best_ratio"]["aurc"]
+    assert f"Coverage at the target error alone would choose ratio {other:g}" in entry["answer"]
+    assert entry["answer"].endswith("a difference that may be chance).")
 
 
 def records_of(budget, ratio, accuracy, n=40):
@@ -121,6 +164,16 @@ def test_the_cell_compared_with_the_conventional_arm_is_chosen_by_the_grid_alone
     assert conventional["differences"]["accuracy"]["difference"] == pytest.approx(0.25)
     assert conventional["differences"]["aurc"]["difference"] < 0
     assert "reasoning is better" in conventional["answer"]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "chosen"), [((0.0, 0.4, 0.65), 0.4), ((0.35, 0.6, 1.0), 0.6), ((0.25, 0.75), 0.75), ((0.45, 0.55), 0.55)]
+)
+def test_the_ratio_compared_is_the_one_nearest_a_half(ratios, chosen):
+    records = records_of(0, None, 0.25)
+    for ratio in ratios:
+        records += records_of(200, ratio, 0.5)
+    assert summarise(records, 0.05, 1)["comparisons"]["conventional"]["answer_thinking_ratio"] == chosen
 
 
 def test_without_a_conventional_arm_or_beside_nothing_there_is_no_comparison_with_it():

@@ -1,8 +1,11 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import evaluation_tool
+from budgets import make_cells
 from evaluation_tool import (
     CONFIDENCE_READOUT,
     CONFIDENCES,
@@ -12,10 +15,14 @@ from evaluation_tool import (
     check_caps,
     chosen_option,
     confidence_prompt,
+    make_record,
+    prompts_identity,
     sampled_thinking_tokens,
     summarise,
 )
 from model_interface import Reading, ReadoutResult
+from results_folder import sha256_of
+from two_stages import Unit
 
 # --- prompts beside their read-outs --------------------------------------------------------------------------------
 
@@ -50,6 +57,36 @@ def test_yes_comes_first_in_p_true():
     assert [spelling.strip().lower() for spelling in P_TRUE_READOUT.choices[0]] == ["yes", "yes"]
 
 
+def test_each_choice_of_the_confidence_readout_is_hashed(monkeypatch):
+    hashes = {sha256_of(prompts_identity())}
+    for place in range(101):
+        choices = list(CONFIDENCE_READOUT.choices)
+        choices[place] = (" 9.99",)
+        changed = replace(CONFIDENCE_READOUT, choices=tuple(choices))
+        monkeypatch.setattr(evaluation_tool, "CONFIDENCE_READOUT", changed)
+        hashes.add(sha256_of(prompts_identity()))
+    assert len(hashes) == 102
+
+
+CHANGES = {
+    "the answer prompt": ("answer_prompt", lambda *shown: answer_prompt(*shown) + "."),
+    "the answer read-out": ("answer_readout", lambda n: replace(answer_readout(n), prefix="Answer is:")),
+    "the confidence prompt": ("confidence_prompt", lambda *shown: confidence_prompt(*shown) + "."),
+    "the text before the confidence": ("CONFIDENCE_READOUT", replace(CONFIDENCE_READOUT, prefix="Sure:")),
+    "what the choices stand for": ("CONFIDENCES", tuple(value / 2 for value in CONFIDENCES)),
+    "the text before P(True)": ("P_TRUE_READOUT", replace(P_TRUE_READOUT, prefix="Right?")),
+    "yes and no": ("P_TRUE_READOUT", replace(P_TRUE_READOUT, choices=P_TRUE_READOUT.choices[::-1])),
+    "the last letter": ("ascii_uppercase", "ABCDEFGHIJKLMNOPQRSTUVWXY*"),
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_each_text_around_a_question_is_hashed(monkeypatch, changed):
+    before = prompts_identity()
+    monkeypatch.setattr(evaluation_tool, *CHANGES[changed])
+    assert sha256_of(prompts_identity()) != sha256_of(before)
+
+
 # --- scoring ---------------------------------------------------------------------------------------------------------
 
 
@@ -60,6 +97,23 @@ def reading(result, cap=10, used=3):
 def test_the_likeliest_option_is_chosen_and_a_missing_readout_chooses_none():
     assert chosen_option(reading(ReadoutResult([0.2, 0.5, 0.3], 0.9))) == 1
     assert chosen_option(reading(None)) is None
+
+
+def test_a_record_holds_the_value_of_each_readout_and_not_that_of_another_choice():
+    unit = Unit("q", "radio", 0, "Why?", ("one", "two", "three"), (0, 1, 2), 1)
+    (cell,) = make_cells([20], [0.5])
+    answer = reading(ReadoutResult([0.2, 0.5, 0.3], 0.9))
+    confidence = [0.0] * 101
+    confidence[30], confidence[80] = 0.4, 0.6
+    judged = replace(
+        answer, readouts={"confidence": ReadoutResult(confidence, 0.8), "p_true": ReadoutResult([0.85, 0.15], 0.7)}
+    )
+    record = make_record(unit, cell, answer, judged)
+    shown = ("predicted_option", "is_correct", "answer_probability", "confidence", "p_true", "error")
+    assert [record[name] for name in shown] == [1, True, 0.5, 0.8, 0.85, None]
+    assert record["confidence_expectation"] == pytest.approx(0.4 * 0.3 + 0.6 * 0.8)
+    masses = ("answer_readout_mass", "confidence_readout_mass", "p_true_readout_mass")
+    assert [record[name] for name in masses] == [0.9, 0.8, 0.7]
 
 
 def make_test_record(question_id, confidence, is_correct, **changes):
@@ -147,6 +201,17 @@ def test_hand_made_records_give_hand_made_figures():
         "confidence_readout_mass": pytest.approx(0.8),
         "p_true_readout_mass": pytest.approx(0.7),
     }
+
+
+def test_the_guarantee_rests_on_the_first_order_of_each_question_alone():
+    """The answers to further orders depend on the first, so they are no new draws."""
+    first = [make_test_record(f"q{number}", 0.99, True) for number in range(100)]
+    moved = [record | {"permutation": 1, "is_correct": False, "predicted_option": 1} for record in first]
+    alone, both = one_cell(first), one_cell([*first, *moved])
+    rows = both["confidences"]["confidence"]["guaranteed_thresholds"]
+    assert rows == alone["confidences"]["confidence"]["guaranteed_thresholds"]
+    assert [row["n"] for row in rows] == [100] * 3
+    assert rows[0]["threshold"] is not None
 
 
 def test_a_record_with_an_error_is_counted_and_not_scored():

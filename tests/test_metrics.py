@@ -554,3 +554,48 @@ def test_a_difference_without_value_has_no_interval_and_takes_none_from_the_othe
     assert intervals[0] is not None
     assert metrics.simultaneous_intervals(np.array([NAN, 0, 0]), resampled, 100)[0] is None
     assert metrics.simultaneous_intervals(observed, resampled, 1) == [None] * 3
+
+
+def test_the_critical_value_is_taken_above_its_rank_by_the_noise_of_that_rank():
+    """Of 99 resamples, 2, 4, ... 198 errors away: the rank is 0.95 * 100 + sqrt(0.95 * 0.05 * 99) = 97.2, so 98."""
+    resampled = np.arange(2.0, 199.0, 2.0)[None] * np.where(np.arange(99) % 2, 1, -1)
+    error = resampled.std(ddof=1) * np.sqrt(10_000 / 9_999)
+    (interval,) = metrics.simultaneous_intervals(np.zeros(1), resampled, 10_000)
+    expected = stats.t.isf(stats.norm.sf(196 / error), 9_999) * error
+    assert interval["high"] == pytest.approx(expected, rel=1e-9)
+
+
+# --- percentile intervals that hold together ---------------------------------------------------------------------
+
+
+def test_percentile_intervals_of_one_difference_are_ranks_of_its_resamples():
+    resampled = np.random.default_rng(0).permutation(np.arange(1.0, 1001.0))[None]
+    (interval,) = metrics.simultaneous_percentile_intervals(np.array([500.0]), resampled, 100)
+    # Rank 0.95 * 1001 + sqrt(47.5) = 957.8 of the two-sided depths, of which two are at each.
+    assert interval == {"low": 22.0, "high": 979.0}
+
+
+def test_percentile_intervals_hold_together_for_independent_differences():
+    resampled = np.random.default_rng(0).standard_normal((5, 40_000))
+    intervals = metrics.simultaneous_percentile_intervals(np.zeros(5), resampled, 100)
+    expected = stats.norm.ppf((1 + 0.95 ** (1 / 5)) / 2)  # Sidak's
+    assert [interval["high"] for interval in intervals] == pytest.approx([expected] * 5, rel=0.03)
+    fresh = np.random.default_rng(1).standard_normal((5, 40_000))
+    low, high = (np.array([interval[end] for interval in intervals])[:, None] for end in ("low", "high"))
+    assert ((low <= fresh) & (fresh <= high)).all(axis=0).mean() == pytest.approx(0.95, abs=0.01)
+
+
+def test_percentile_intervals_go_no_further_than_resamples_and_observed_value():
+    resampled = np.random.default_rng(0).choice([0.0, 0.4, 1.0], (3, 1000), p=[0.6, 0.3, 0.1])
+    resampled[2] = 0.25
+    intervals = metrics.simultaneous_percentile_intervals(np.array([0.4, 0.0, 0.3]), resampled, 100)
+    assert intervals == [{"low": 0.0, "high": 1.0}, {"low": 0.0, "high": 1.0}, {"low": 0.25, "high": 0.3}]
+
+
+def test_percentile_intervals_of_a_difference_without_value_are_none_and_take_none_from_the_others():
+    observed, resampled = normal_arms(3, 5000, np.random.default_rng(0))
+    resampled[1, :400] = np.nan
+    intervals = metrics.simultaneous_percentile_intervals(observed, resampled, 100)
+    assert intervals[1] is None and intervals[0] is not None
+    assert metrics.simultaneous_percentile_intervals(np.array([NAN, 0, 0]), resampled, 100)[0] is None
+    assert metrics.simultaneous_percentile_intervals(observed, resampled, 1) == [None] * 3

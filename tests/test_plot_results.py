@@ -1,6 +1,8 @@
 """The figures: what they show is what the summary says, read back from what was drawn; files and command line."""
 import copy
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +18,6 @@ from matplotlib.text import Annotation, Text
 from synthetic_summary import make_summary
 
 import plot_results
-from demo.ideal import ideal_accuracy, ideal_aurc, ideal_coverage
 from errors import UserError
 from plot_results import (
     COLOURS,
@@ -178,26 +179,23 @@ def test_budgets_differ_in_colour_marker_and_dash():
 
 @pytest.fixture
 def demo_summary(summary):
-    demo = SCRIPT.parent / "demo"
-    summary["run"]["settings"] = {"model_name": str(demo / "model"), "DATASET": str(demo / "questions.jsonl")}
-    return summary
+    return summary | {"run": {"is_demo": True}}
 
 
-def test_ideal_reasoner_is_known_for_the_demo_only(summary, demo_summary):
+def small(summary):
+    """With the cells of one budget, which are drawn in a third of the time."""
+    return summary | {"cells": cells_of(summary, 200)}
+
+
+def test_ideal_reasoner_is_known_for_the_demo_only(demo_summary):
+    """The figures are those of the README's table, rounded there to three digits."""
     assert demo_ideal(make_summary()) is None
     ideal = demo_ideal(demo_summary)
     assert list(ideal) == [100, 200, 400]
-    caps = [(0, 200), (50, 150), (100, 100), (150, 50), (200, 0)]
-    assert ideal[200]["accuracy"] == [ideal_accuracy(answer) for answer, _ in caps]
-    assert ideal[200]["aurc"] == [ideal_aurc(*both) for both in caps]
-    assert ideal[200]["coverage_at_target"] == [ideal_coverage(*both, 0.05) for both in caps]
-
-
-def test_demo_runs_are_known_as_run_experiment_knows_them(demo_summary):
-    import run_experiment
-
-    demo_summary["run"]["settings"] = {name: run_experiment.DEMO[name] for name in ("model_name", "DATASET")}
-    assert demo_ideal(demo_summary) is not None
+    assert ideal[200]["accuracy"] == pytest.approx([0.250, 0.362, 0.487, 0.613, 0.738], abs=6e-4)
+    assert ideal[200]["aurc"] == pytest.approx([0.443, 0.329, 0.239, 0.258, 0.262], abs=6e-4)
+    assert ideal[200]["coverage_at_target"] == pytest.approx([0.174, 0.250, 0.339, 0.168, 0.000], abs=6e-4)
+    assert demo_ideal(demo_summary | {"target_error": 0.3})[200]["coverage_at_target"][4] > 0.9
 
 
 def test_ideal_lines_are_what_the_caller_gives(summary):
@@ -378,10 +376,26 @@ def test_every_text_is_readable_and_inside_the_figure(of, shape):
     assert "n = " in figure.get_supxlabel() + "".join(axes.get_title() for axes in figure.axes)
 
 
-def test_figures_table_is_complete():
-    assert len({of.file_name for of in FIGURES}) == len(FIGURES) == 6
-    for of in FIGURES:
-        assert of.file_name.endswith(".png") and of.title and of.caption.endswith(".") and of.alt
+def test_every_figure_of_the_readme_is_drawn_and_no_other():
+    readme = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
+    assert [of.file_name for of in FIGURES] == re.findall(r"^\| `(\w+\.png)` \|", readme, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "x_label", "caption"),
+    [
+        ("against_ratio.png", "share of the budget for the answer stage", "against the share of the budget"),
+        ("reliability.png", "verbalised confidence", "in ten bins of equal width"),
+        ("risk_coverage.png", "coverage: share of answers that are used", "The horizontal line is the target error"),
+        ("cost_frontier.png", "mean thinking tokens spent per question", "The grey steps are the Pareto frontier"),
+        ("saturation.png", "cap (thinking tokens of the stage)", "closed by itself within a cap"),
+        ("position_bias.png", "letter of the option as shown", "How often each letter was chosen"),
+    ],
+)
+def test_each_file_holds_the_figure_that_its_name_and_caption_promise(file_name, x_label, caption):
+    (of,) = [of for of in FIGURES if of.file_name == file_name]
+    assert x_label in of.draw(make_summary(budgets=(200,))).get_supxlabel()
+    assert caption in " ".join(of.caption.split())
 
 
 # --- files and command line ---------------------------------------------------------------------------------------
@@ -410,11 +424,41 @@ def test_drawing_leaves_the_summary_and_matplotlibs_settings_alone(summary):
     assert summary == before and dict(matplotlib.rcParams) == settings
 
 
-def test_demo_folder_shows_the_ideal_reasoner(monkeypatch, folder):
-    plain = draw_figures(folder)[0].read_bytes()
-    ideal = {200: {"aurc": [0.1] * 5}}
-    monkeypatch.setattr(plot_results, "demo_ideal", lambda _: ideal)
-    assert draw_figures(folder)[0].read_bytes() != plain
+def test_demo_folder_shows_the_ideal_reasoner_in_the_figure_that_compares_ratios(folder, demo_summary):
+    (folder / "summary.json").write_text(json.dumps(small(make_summary())), encoding="utf-8")
+    plain = [path.read_bytes() for path in draw_figures(folder)]
+    (folder / "summary.json").write_text(json.dumps(small(demo_summary)), encoding="utf-8")
+    demo = [path.read_bytes() for path in draw_figures(folder)]
+    assert [one != other for one, other in zip(plain, demo, strict=True)] == [of.shows_ideal for of in FIGURES]
+    labels_of = labels(draw_against_ratio(demo_summary, demo_ideal(demo_summary)).axes[0])
+    assert [label for label in labels_of if label.startswith("ideal")] == ["ideal 100", "ideal 200", "ideal 400"]
+
+
+def test_the_same_summary_gives_the_same_files_wherever_the_checkout_lies(folder, demo_summary, tmp_path_factory):
+    (folder / "summary.json").write_text(json.dumps(small(demo_summary)), encoding="utf-8")
+    here = [path.read_bytes() for path in draw_figures(folder)]
+    elsewhere = tmp_path_factory.mktemp("another checkout")
+    for path in SCRIPT.parent.glob("*.py"):
+        shutil.copy(path, elsewhere)
+    (elsewhere / "demo").mkdir()
+    for path in (SCRIPT.parent / "demo").glob("*.py"):
+        shutil.copy(path, elsewhere / "demo")
+    command = [sys.executable, str(elsewhere / SCRIPT.name), str(folder)]
+    paths = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [Path(path).read_bytes() for path in paths] == here
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "no such backend"])
+def test_a_backend_that_the_environment_names_does_not_matter(folder, backend):
+    """A notebook sets the first for every program that it starts; its package need not be there."""
+    (folder / "summary.json").write_text(json.dumps(small(make_summary())), encoding="utf-8")
+    drawn = [path.read_bytes() for path in draw_figures(folder)]
+    ended = subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder)], capture_output=True, text=True, check=False,
+        env=os.environ | {"MPLBACKEND": backend},
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [Path(path).read_bytes() for path in ended.stdout.splitlines()] == drawn
 
 
 def run_script(*arguments):
@@ -472,7 +516,7 @@ CHANGES = {
     "field cells[0].confidences.confidence": lambda summary: summary["cells"][0]["confidences"].clear(),
     "field cells[1].confidences.confidence.bins": lambda summary: verbalised(summary["cells"][1]).pop("bins"),
     "field saturation.confidence": lambda summary: summary["saturation"].pop("confidence"),
-    "field run.settings": lambda summary: summary.update(run={}),
+    "field run.is_demo": lambda summary: summary.update(run={}),
     "field cells[0].total_budget": lambda summary: summary.update(cells=[5]),
     "cell;": lambda summary: summary["cells"].clear(),
 }

@@ -227,6 +227,28 @@ def test_a_summary_made_by_the_program_itself_has_a_page(tmp_path):
     assert f"{accuracy:.3f}" in page.text
 
 
+def test_the_page_of_the_demo_says_that_it_is_the_demo(tmp_path):
+    records = make_records(6)
+    summary = make_summary(records)
+    assert "built-in demo:" not in page_of(write_run_folder(tmp_path / "run", records, summary)).text
+    summary["run"]["is_demo"] = True
+    page = page_of(write_run_folder(tmp_path / "demo", records, summary))
+    assert "This is the built-in demo: a tiny model made for one task, not Qwen3." in page.text
+
+
+def test_the_same_folder_gives_the_same_page_wherever_the_checkout_lies(tmp_path, monkeypatch):
+    records = make_records(6)
+    summary = make_summary(records)
+    summary["run"]["is_demo"] = True
+    folder = write_run_folder(tmp_path / "run", records, summary)
+    here = write_report(folder).read_bytes()
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("report_template.html", "report.css", "report.js"):
+        shutil.copy(report.HERE / name, tmp_path / "elsewhere")
+    monkeypatch.setattr(report, "HERE", tmp_path / "elsewhere")
+    assert write_report(folder).read_bytes() == here
+
+
 def test_a_page_whose_records_are_not_those_of_the_summary_says_so(tmp_path):
     records = make_records(6)
     page = page_of(write_run_folder(tmp_path / "run", records[4:], make_summary(records)))

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,12 +22,15 @@ import hugging_face_model
 import plot_results
 import run_experiment
 from budgets import make_cells
+from capped_decoding import choose_tokens, uniforms
 from check_results import check_results
 from errors import UserError
 from evaluation_tool import CONFIDENCE_NAMES, summarise
 from hugging_face_model import HuggingFaceModel
-from results_folder import read_records
-from two_stages import Unit, confidence_request
+from option_orders import permuted
+from question_sets import Question, QuestionSet, select_questions
+from results_folder import SCHEMA_VERSION, read_records, sha256_of
+from two_stages import Unit, answer_request, confidence_request
 
 SCRIPT = Path(run_experiment.__file__)
 STAGE_FIELDS = {
@@ -70,8 +74,9 @@ def records_by_key(folder):
 
 def test_a_run_leaves_every_record_with_every_field(arguments):
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=120, cwd=SCRIPT.parent
-    )
+        [sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=120, cwd=SCRIPT.parent,
+        env=os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},  # as a notebook's cell has it
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     folder = run_folder(arguments)
     assert f"Results: {folder}" in done.stdout
@@ -85,6 +90,7 @@ def test_a_run_leaves_every_record_with_every_field(arguments):
     assert (summary["n_records"], summary["n_errors"], summary["largest_overshoot"]) == (12, 0, 0)
     assert summary["cells"][0]["confidences"].keys() == set(CONFIDENCE_NAMES)
     assert summary["run"]["settings"]["TOTAL_BUDGET"] == [20]
+    assert summary["run"]["is_demo"] is False
     assert [process["seconds"] > 0 for process in summary["run"]["processes"]] == [True]
 
 
@@ -161,6 +167,110 @@ def test_what_decides_the_records_decides_the_folder(arguments, tmp_path, monkey
     after = run_folder(arguments).name
     assert before.rsplit("_", 1)[0] == after.rsplit("_", 1)[0]
     assert before != after
+
+
+class FakeEncoder:
+    """Each of its parts of a run's identity can be set."""
+
+    def __init__(self, frame="f", closing="c", tokenizer="t", model="m"):
+        self.chat_frame, self.closing_texts = lambda: [[frame]], lambda: [closing]
+        self.fingerprint, self.model_fingerprint = lambda: tokenizer, lambda: model
+
+
+IDENTITY_SETTINGS = {
+    "TEMPERATURE": 0.6, "TOP_P": 0.95, "TOP_K": 20, "SEED": 42, "N_QUESTIONS": 2, "N_PERMUTATIONS": 3,
+    "BATCH_SIZE": 0, "TARGET_ERROR": 0.05, "SAVE_DIR": "there", "model_name": "a name", "DATASET": "another name",
+}  # fmt: skip
+QUESTION = Question("q", "Why?", ("x", "y"), 0, None)
+
+
+def identity_hash(settings=(), cells=(20, 0.5), question=QUESTION, encoder=None, dtype="float32", device="cpu"):
+    """Of a run with one part of it changed."""
+    model = SimpleNamespace(dtype=dtype, device=torch.device(device))
+    cells = make_cells([cells[0]], [cells[1]])
+    settings = IDENTITY_SETTINGS | dict(settings)
+    return sha256_of(run_experiment.run_identity(settings, cells, [question], encoder or FakeEncoder(), model))
+
+
+OTHER_PARTS = {
+    "temperature": {"settings": {"TEMPERATURE": 0.7}}, "top_p": {"settings": {"TOP_P": 0.9}},
+    "top_k": {"settings": {"TOP_K": 21}}, "seed": {"settings": {"SEED": 43}},
+    "n_questions": {"settings": {"N_QUESTIONS": 3}}, "n_permutations": {"settings": {"N_PERMUTATIONS": 4}},
+    "total budget": {"cells": (21, 0.5)}, "ratio": {"cells": (20, 0.6)},
+    "question": {"question": replace(QUESTION, question="Why not?")},
+    "option": {"question": replace(QUESTION, options=("x", "z"))},
+    "key": {"question": replace(QUESTION, correct_option=1)},
+    "question id": {"question": replace(QUESTION, question_id="q2")},
+    "dtype": {"dtype": "bfloat16"}, "device type": {"device": "cuda"},
+    "chat frame": {"encoder": FakeEncoder(frame="of another day")}, "closing": {"encoder": FakeEncoder(closing="x")},
+    "tokenizer": {"encoder": FakeEncoder(tokenizer="x")}, "model": {"encoder": FakeEncoder(model="x")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", OTHER_PARTS)
+def test_each_part_of_the_identity_decides_the_hash(part):
+    assert identity_hash(**OTHER_PARTS[part]) != identity_hash()
+
+
+@pytest.mark.parametrize("part", ["SCHEMA_VERSION", "prompts_identity"])
+def test_version_and_prompts_decide_the_hash(monkeypatch, part):
+    before = identity_hash()
+    monkeypatch.setattr(run_experiment, part, {"SCHEMA_VERSION": -1, "prompts_identity": dict}[part])
+    assert identity_hash() != before
+
+
+@pytest.mark.parametrize("name", ["BATCH_SIZE", "TARGET_ERROR", "SAVE_DIR", "model_name", "DATASET"])
+def test_what_decides_no_record_is_not_hashed(name):
+    assert identity_hash({name: "other"}) == identity_hash()
+
+
+def test_the_rules_that_no_text_of_the_identity_shows_are_those_of_the_schema_version():
+    """Whoever changes one of them makes other records of the same identity, and must raise SCHEMA_VERSION."""
+    options = ("a", "b", "c", "d", "e")
+    question = Question("q1", "Why?", options, 2, None)
+    orders = [permuted(question, number, 42).option_order for number in range(4)]
+    unit = Unit("q1", None, 3, "Why?", options, orders[3], 0)
+    keys = [answer_request(unit, (1,), 42).random_key, confidence_request(unit, 4, (1,), 42).random_key]
+    drawn = uniforms(keys[0], 3)
+    scores = torch.arange(8.0).mul(0.7).sin().repeat(3, 1)
+    tokens, _ = choose_tokens(scores, torch.from_numpy(drawn), 0.6, 0.9, 5)
+    nine = [replace(question, question_id=f"q{number}") for number in range(9)]
+    assert SCHEMA_VERSION == 3
+    assert orders == [(0, 1, 2, 3, 4), (3, 2, 1, 4, 0), (4, 3, 0, 1, 2), (2, 4, 3, 0, 1)]
+    assert keys == ['[42,"q1",3,"answer",null]', '[42,"q1",3,"confidence",4]']
+    assert drawn.tolist() == [0.030022953702312893, 0.3594576946712956, 0.7695887291657926]
+    assert tokens.tolist() == [1, 2, 3]
+    assert [one.question_id for one in select_questions(nine, 3, 42)] == ["q0", "q1", "q7"]
+
+
+def test_another_target_error_on_a_finished_run_says_that_it_writes_the_summary_anew(arguments, capsys):
+    assert run_experiment.main(arguments) == 0
+    assert run_experiment.main(arguments) == 0
+    assert "TARGET_ERROR is" not in capsys.readouterr().out
+    assert run_experiment.main([*arguments, "--target-error", "0.2"]) == 0
+    line = "TARGET_ERROR is 0.2, in the summary that is there it is 0.05: summary.json, figures and report.html are"
+    assert line in capsys.readouterr().out
+    summary = run_folder(arguments) / "summary.json"
+    assert json.loads(summary.read_text(encoding="utf-8"))["target_error"] == 0.2
+    summary.write_text("{", encoding="utf-8")
+    assert run_experiment.main([*arguments, "--target-error", "0.2"]) == 0
+    assert "TARGET_ERROR is" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model_name", "dataset", "is_demo"),
+    [
+        ("demo/model", "demo/questions.jsonl", True),
+        ("./demo/../demo/model/", "demo/questions.jsonl", True),
+        ("demo/model", "questions.jsonl", False),
+        ("someone/model", "demo/questions.jsonl", False),
+    ],
+)
+def test_the_demo_is_known_however_its_paths_are_written(monkeypatch, model_name, dataset, is_demo):
+    monkeypatch.chdir(run_experiment.HERE)
+    settings = {"model_name": model_name, "DATASET": dataset}
+    question_set = QuestionSet([], [], [])
+    assert run_experiment.run_config(settings, {}, question_set, 0)["is_demo"] is is_demo
 
 
 def test_budget_zero_runs_a_model_that_cannot_think(arguments, tmp_path):
@@ -441,6 +551,17 @@ def test_a_changed_data_file_does_not_leave_an_unfinished_run_behind(arguments, 
     line = refusal(arguments, capsys)
     assert f"DATASET = {str(path)!r}: the content (questions) is not what the unfinished run {folder} began" in line
     assert len(list(folder.parent.iterdir())) == 1
+
+
+def test_a_template_that_prints_the_time_does_not_mix_two_prompts_in_one_folder(arguments, tmp_path, capsys):
+    arguments[1] = str(shutil.copytree(arguments[1], tmp_path / "tiny_model0"))
+    template = Path(arguments[1], "chat_template.jinja")
+    template.write_text("{{- strftime_now('%H%M%S%f') }}" + template.read_text(encoding="utf-8"), encoding="utf-8")
+    assert run_experiment.main(arguments) == 0
+    folder = run_folder(arguments)
+    (folder / "summary.json").unlink()
+    line = refusal(arguments, capsys)
+    assert f"the content (chat_frame) is not what the unfinished run {folder} began with" in line
 
 
 @pytest.mark.parametrize(("signum", "status"), STOPS[::2])

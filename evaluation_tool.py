@@ -6,12 +6,11 @@ from string import ascii_uppercase
 
 import numpy as np
 
-import diagnostics
-import metrics
-from comparisons import METRIC_NAMES, Arm, compare
-from guaranteed_thresholds import guaranteed_threshold, target_errors
-from model_interface import Reading, Readout
-from record_columns import CONFIDENCE_NAMES, STAGES, CellColumns, RecordColumns
+from scoring import diagnostics, metrics
+from scoring.comparisons import METRIC_NAMES, Arm, compare
+from scoring.guaranteed_thresholds import guaranteed_threshold, target_errors
+from scoring.record_columns import CONFIDENCE_NAMES, STAGES, CellColumns, RecordColumns
+from thinking.model_interface import Reading, Readout
 
 CONFIDENCES = tuple(step / 100 for step in range(101))  # the numbers that a verbalised confidence can be
 

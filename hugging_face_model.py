@@ -13,13 +13,13 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from capped_decoding import CappedDecoder, Fork, Thought
-from errors import UserError
-from hub_faults import HUB_ERRORS, hub_fault
-from memory_estimate import VOCABULARY_CHUNK, MemoryEstimate
-from model_interface import Reading, Readout, ThoughtRequest
-from prompt_encoder import Prompt, PromptEncoder, hub_page, unusable
-from readout_tree import TokenTree, grow_tree, readout_result
+from basics.errors import UserError
+from basics.hub_faults import HUB_ERRORS, hub_fault
+from thinking.capped_decoding import CappedDecoder, Fork, Thought
+from thinking.memory_estimate import VOCABULARY_CHUNK, MemoryEstimate
+from thinking.model_interface import Reading, Readout, ThoughtRequest
+from thinking.prompt_encoder import Prompt, PromptEncoder, hub_page, unusable
+from thinking.readout_tree import TokenTree, grow_tree, readout_result
 
 disable_progress_bar()  # of loading shards: the program has a line and a bar of its own
 set_verbosity_error()  # its tables of weights that do not fit would bury the one line that says so

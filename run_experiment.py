@@ -11,8 +11,7 @@ Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, fi
 """
 import sys
 
-import stop_signals
-import terminal
+from runs import stop_signals, terminal
 
 if __name__ == "__main__":
     stop_signals.listen()  # before the imports below, which take seconds
@@ -28,32 +27,28 @@ from textwrap import fill
 
 from tqdm import tqdm
 
-from budgets import Cell, make_cells
-from check_results import check_results
-from configuration import RULES, comments_of_constants, folder_to_check, read_settings
+from basics.errors import UserError, one_line
+from basics.files import write_json
+from basics.strict_json import strict_json
 from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage
-from errors import UserError, one_line
 from evaluation_tool import check_caps, prompts_identity, sampled_thinking_tokens, summarise
-from memory_faults import is_out_of_memory
-from option_orders import permuted
-from processes import ToldElsewhere, joined, speaks_for_machine
-from question_sets import Question, QuestionSet, fingerprint, load_questions, select_questions
-from results_folder import (
+from questions.option_orders import permuted
+from questions.question_sets import Question, QuestionSet, fingerprint, load_questions, select_questions
+from runs.budgets import Cell, make_cells
+from runs.check import check_results
+from runs.journal import Journal, only_writer_of, process_journal, process_journals, read_records
+from runs.processes import ToldElsewhere, joined, speaks_for_machine
+from runs.results_folder import (
     SCHEMA_VERSION,
-    Journal,
     check_inputs_unchanged,
     check_writable,
     earlier_processes,
     only_writer,
-    only_writer_of,
-    process_journal,
-    process_journals,
-    read_records,
     run_name,
-    strict_json,
-    write_json,
 )
-from two_stages import Unit, answer_request, compute_what_fits, confidence_request
+from runs.settings import RULES, comments_of_constants, folder_to_check, read_settings
+from thinking.memory_faults import is_out_of_memory
+from thinking.two_stages import Unit, answer_request, compute_what_fits, confidence_request
 
 # --- Settings: unit, range and reason on each line; the README has a table of them --------------------------------
 TOTAL_BUDGET = 200  # thinking tokens per question, both stages together, >= 0 (100-400 recommended); a list sweeps
@@ -94,10 +89,10 @@ CLOSE_TO_CONTEXT = 64  # tokens; more than the orders of a question's options ca
 def run(settings: dict, team) -> None:
     """The whole experiment, from checked settings to the table at the end. team: the processes of the run."""
     # Imported once the settings are known to be right: torch and transformers take seconds.
-    import provenance
-    from devices import check_no_gpu_is_left_out, choose_device, device_line
     from hugging_face_model import HuggingFaceModel
-    from prompt_encoder import PromptEncoder
+    from runs import provenance
+    from thinking.devices import check_no_gpu_is_left_out, choose_device, device_line
+    from thinking.prompt_encoder import PromptEncoder
 
     conventional = [0] if settings["CONVENTIONAL_ARM"] else []
     cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
@@ -156,8 +151,8 @@ def run(settings: dict, team) -> None:
 
 def score(folder: Path, config: dict) -> tuple[dict, Path]:
     """Writes summary, figures and report of the records in a run folder; returns the summary and the report's path."""
-    from plot_results import draw_figures
-    from report import write_report
+    from report.figures import draw_figures
+    from report.page import write_report
 
     settings = config["settings"]
     records = read_records(folder / "records.jsonl")

@@ -1,7 +1,7 @@
 """How fast this program thinks, beside what one would do with transformers alone.
 
-    python benchmarks/benchmark_generation.py                                # the built-in demo
-    python benchmarks/benchmark_generation.py --model-name FOLDER --dataset FILE --output table.json
+    python -m benchmarks.benchmark_generation                                # the built-in demo
+    python -m benchmarks.benchmark_generation --model-name FOLDER --dataset FILE --output table.json
 
 The same model, questions, caps and sampling settings for every arm; the arms take turns, and medians are compared.
 (a) one question at a time, two `model.generate` calls per stage: think up to the cap, append the closing, generate on;
@@ -14,23 +14,20 @@ import json
 import re
 import resource
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
 import run_experiment
-from budgets import make_cells
 from evaluation_tool import answer_prompt, confidence_prompt
 from hugging_face_model import HuggingFaceModel
-from prompt_encoder import PromptEncoder
-from question_sets import load_questions, select_questions
-from two_stages import compute_records
+from questions.question_sets import load_questions, select_questions
+from runs.budgets import make_cells
+from thinking.prompt_encoder import PromptEncoder
+from thinking.two_stages import compute_records
 
 SAMPLING = (run_experiment.TEMPERATURE, run_experiment.TOP_P, run_experiment.TOP_K)
 SEED = run_experiment.SEED

@@ -1,7 +1,7 @@
 """Seconds and memory of the summary at scale: made-up records, read, scored, drawn and reported as after a real run.
 
-    python benchmarks/benchmark_summary.py                                # 1,000 questions x 5 permutations x 20 cells
-    python benchmarks/benchmark_summary.py --n-questions 20000 --n-permutations 1 --ratios 0.5
+    python -m benchmarks.benchmark_summary                                # 1,000 questions x 5 permutations x 20 cells
+    python -m benchmarks.benchmark_summary --n-questions 20000 --n-permutations 1 --ratios 0.5
 
 Prints seconds for parsing (reading every line of records.jsonl once, as JSON), for columns and metrics, for the figures
 and for the report, and the peak resident memory. The records are made up: their figures mean nothing.
@@ -9,20 +9,18 @@ and for the report, and the peak resident memory. The records are made up: their
 import argparse
 import json
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import numpy as np
 
-from budgets import make_cells
+from basics.files import write_json
 from evaluation_tool import summarise
-from plot_results import draw_figures
-from report import write_report
-from results_folder import read_records, write_json
+from report.figures import draw_figures
+from report.page import write_report
+from runs.budgets import make_cells
+from runs.journal import read_records
 
 THOUGHT_WORDS = 100  # tokens per thought, each a word of the text
 TARGET_ERROR = 0.05

@@ -1,7 +1,7 @@
 """What only a GPU can show of the decoding, in one command; on a CPU it runs all parts that need no CUDA.
 
-    python benchmarks/gpu_check.py                         # random models: a small one, and Qwen3-4B's shape on a GPU
-    python benchmarks/gpu_check.py --model-name FOLDER     # a model of your own in place of the large one
+    python -m benchmarks.gpu_check                         # random models: a small one, and Qwen3-4B's shape on a GPU
+    python -m benchmarks.gpu_check --model-name FOLDER     # a model of your own in place of the large one
 
 Writes gpu_check.json and prints its table. What was not measured is null there, with the reason. Random weights answer
 at chance: right for sameness, memory and speed. The small model is float32, where decoding has to give the same records
@@ -22,22 +22,20 @@ from io import StringIO
 from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from transformers import AutoModelForCausalLM, Qwen3Config
 
-import provenance
 import run_experiment
 from benchmarks.benchmark_generation import copy_bandwidth, weights_of_a_step
-from budgets import make_cells
-from capped_decoding import CappedDecoder, Thought
-from devices import check_no_gpu_is_left_out, device_line
 from evaluation_tool import P_TRUE_READOUT, answer_readout
 from hugging_face_model import HuggingFaceModel
-from model_interface import ThoughtRequest
-from prompt_encoder import PromptEncoder
-from question_sets import load_questions, select_questions
-from two_stages import compute_records
+from questions.question_sets import load_questions, select_questions
+from runs import provenance
+from runs.budgets import make_cells
+from thinking.capped_decoding import CappedDecoder, Thought
+from thinking.devices import check_no_gpu_is_left_out, device_line
+from thinking.model_interface import ThoughtRequest
+from thinking.prompt_encoder import PromptEncoder
+from thinking.two_stages import compute_records
 
 SAMPLING = (run_experiment.TEMPERATURE, run_experiment.TOP_P, run_experiment.TOP_K)
 READOUTS = {"answer": answer_readout(4), "p_true": P_TRUE_READOUT}

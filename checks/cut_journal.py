@@ -1,7 +1,7 @@
 """Cuts a journal at every byte of its last two lines, resumes each time, and compares the records.
 
-    python checks/cut_journal.py                   # about 10 minutes: some 2,500 resumed runs in one process
-    python checks/cut_journal.py --every 50        # every fiftieth byte
+    python -m checks.cut_journal                   # about 10 minutes: some 2,500 resumed runs in one process
+    python -m checks.cut_journal --every 50        # every fiftieth byte
 
 Prints the number of cuts and of those after which a record differed, was lost or doubled; exit status 1 if any did.
 """
@@ -13,15 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from checks.kill_and_resume import differences
+from questions.question_sets import Question
+from run_experiment import make_units, think_through
+from runs.budgets import make_cells
+from runs.journal import read_records
+from runs.processes import OneProcess
 
-from budgets import make_cells  # noqa: E402
-from checks.kill_and_resume import differences  # noqa: E402
-from processes import OneProcess  # noqa: E402
-from question_sets import Question  # noqa: E402
-from results_folder import read_records  # noqa: E402
-from run_experiment import make_units, think_through  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 SEED = 42
 
@@ -52,7 +51,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--every", type=int, default=1)
     given = parser.parse_args(argv)
     from hugging_face_model import HuggingFaceModel
-    from prompt_encoder import PromptEncoder
+    from thinking.prompt_encoder import PromptEncoder
 
     model = HuggingFaceModel(PromptEncoder.load(str(ROOT / "demo" / "model")), 0.6, 0.95, 20)
     questions = [Question(f"q{number}", f"Which {number}?", ("x", "y"), number % 2, None) for number in range(4)]

@@ -1,8 +1,8 @@
 """Feeds hostile question files to the loader, and hostile questions to everything that shows them.
 
-    python checks/fuzz.py loader --examples 20000                       # about 5 minutes
-    python checks/fuzz.py records --examples 300                        # run folders, and --check on them
-    python checks/fuzz.py records --examples 300 --page report:write_report
+    python -m checks.fuzz loader --examples 20000                       # about 5 minutes
+    python -m checks.fuzz records --examples 300                        # run folders, and --check on them
+    python -m checks.fuzz records --examples 300 --page report:write_report
 
 `--page MODULE:FUNCTION` names a function that takes a run folder and gives back the path of an HTML page. Ends with the
 first finding, a traceback with the smallest input that shows it.
@@ -15,12 +15,9 @@ import time
 import warnings
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from hypothesis import HealthCheck, given, settings
 
-from hypothesis import HealthCheck, given, settings  # noqa: E402
-
-from checks import hostile_questions as hostile  # noqa: E402
+from checks import hostile_questions as hostile
 
 
 def fuzz_loader(examples: int, same_draws: bool = False) -> dict[str, int]:

@@ -18,18 +18,17 @@ import pyarrow
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from budgets import make_cells  # noqa: E402
-from check_results import run_problems  # noqa: E402
-from errors import UserError, one_line  # noqa: E402
-from evaluation_tool import prompts_identity, summarise  # noqa: E402
-from model_interface import Reading, ReadoutResult  # noqa: E402
-from option_orders import permuted  # noqa: E402
-from question_sets import Question, QuestionSet, fingerprint, load_questions  # noqa: E402
-from results_folder import SCHEMA_VERSION, Journal, read_records, run_name, write_json  # noqa: E402
-from two_stages import Unit, compute_records  # noqa: E402
+from basics.errors import UserError, one_line
+from basics.files import write_json
+from evaluation_tool import prompts_identity, summarise
+from questions.option_orders import permuted
+from questions.question_sets import Question, QuestionSet, fingerprint, load_questions
+from runs.budgets import make_cells
+from runs.check import run_problems
+from runs.journal import Journal, read_records
+from runs.results_folder import SCHEMA_VERSION, run_name
+from thinking.model_interface import Reading, ReadoutResult
+from thinking.two_stages import Unit, compute_records
 
 # --- Hostile files -------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Kills runs of a small experiment at random moments, resumes them until they are done, and compares the records.
 
-    python checks/kill_and_resume.py --signal KILL --runs 50     # about 20 minutes on 2 quiet cores
-    python checks/kill_and_resume.py --signal TERM --runs 15
-    python checks/kill_and_resume.py --signal INT --runs 15
+    python -m checks.kill_and_resume --signal KILL --runs 50     # about 20 minutes on 2 quiet cores
+    python -m checks.kill_and_resume --signal TERM --runs 15
+    python -m checks.kill_and_resume --signal INT --runs 15
 
 One JSON line per run, then a summary; exit status 1 if a record differs, was lost or doubled, if a kill cost more than
 one batch, or if a run that was asked to end did so with another exit status. About one kill in three comes before the
@@ -22,7 +22,6 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 EXPERIMENT = (
     "--demo", "--n-questions", "20", "--total-budget", "60", "--answer-thinking-ratio", "0", "0.5",
@@ -36,10 +35,10 @@ TIMEOUT = 600  # seconds for a process to end
 
 def run_logged(log: str, arguments: list[str]) -> None:
     """The real script; before each batch, the units that it will compute are appended to the log."""
-    import stop_signals
+    from runs import stop_signals
 
     stop_signals.listen()
-    import two_stages
+    from thinking import two_stages
 
     compute_records = two_stages.compute_records
 

@@ -1,24 +1,20 @@
 """Checks by simulation that intervals, guarantees and verdicts keep what they promise; no model is needed.
 
-    python checks/simulate_statistics.py                          # 1,000 repetitions each; about 20 minutes on one core
-    python checks/simulate_statistics.py --repetitions 100        # a quick look
+    python -m checks.simulate_statistics                          # 1,000 repetitions each; about 20 minutes on one core
+    python -m checks.simulate_statistics --repetitions 100        # a quick look
 
 Records are drawn from populations whose true figures are worked out exactly, then scored by the program's own code.
 """
 import argparse
-import sys
 from dataclasses import dataclass
 from math import log
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-import metrics
-from comparisons import METRIC_NAMES, Arm, compare
-from guaranteed_thresholds import guaranteed_threshold
-from record_columns import CellColumns
+from scoring import metrics
+from scoring.comparisons import METRIC_NAMES, Arm, compare
+from scoring.guaranteed_thresholds import guaranteed_threshold
+from scoring.record_columns import CellColumns
 
 TARGET_ERROR = 0.1  # of the simulated coverage at target
 QUESTION_COUNTS = (200, 1000)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from demo.task import OPTIONS
 from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_prompt, answer_readout, confidence_prompt
-from prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING
+from thinking.prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING
 
 FINGERPRINT_FILE = "prompt_fingerprint.txt"  # beside the weights
 EXAMPLE_QUESTION = "Routing table (1 links): kem>A\nA packet enters at kem. At which gateway does it leave?"

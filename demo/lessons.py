@@ -23,7 +23,7 @@ from demo.task import (
     tokens_needed,
 )
 from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_prompt, answer_readout, confidence_prompt
-from prompt_encoder import PromptEncoder
+from thinking.prompt_encoder import PromptEncoder
 
 ANSWER_READOUT = answer_readout(len(OPTIONS))
 CERTAIN = 0.97  # stated where the gateway was reached; the rest is for slips of the thought

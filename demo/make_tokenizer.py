@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from demo.task import OPTIONS, answer_thought, confidence_thought, make_demo_question
 from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_prompt, answer_readout, confidence_prompt
-from prompt_encoder import CAPPED_CLOSING
+from thinking.prompt_encoder import CAPPED_CLOSING
 
 # Qwen's: digits stand alone, a word takes the one character before it along, so " kem" and ">kem" can be tokens
 SPLIT_PATTERN = (

@@ -1,22 +1,20 @@
 """Measures a demo model beside the ideal reasoner, with the experiment's own stages, read-outs and metrics.
 
-    python demo/measure.py                       # the shipped model at total budgets 100, 200 and 400
-    python demo/measure.py --model OUT_DIR/model --total-budget 200
+    python -m demo.measure                       # the shipped model at total budgets 100, 200 and 400
+    python -m demo.measure --model OUT_DIR/model --total-budget 200
 """
 import argparse
 import json
-import sys
 from pathlib import Path
 
-DEMO = Path(__file__).resolve().parent
-sys.path.insert(0, str(DEMO.parent))
+from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage
+from evaluation_tool import summarise
+from hugging_face_model import HuggingFaceModel
+from runs.budgets import make_cells
+from thinking.prompt_encoder import PromptEncoder
+from thinking.two_stages import Unit, compute_records
 
-from budgets import make_cells  # noqa: E402
-from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage  # noqa: E402
-from evaluation_tool import summarise  # noqa: E402
-from hugging_face_model import HuggingFaceModel  # noqa: E402
-from prompt_encoder import PromptEncoder  # noqa: E402
-from two_stages import Unit, compute_records  # noqa: E402
+DEMO = Path(__file__).resolve().parent
 
 TOTAL_BUDGETS = [100, 200, 400]  # thinking tokens; the model is made for 200
 RATIOS = [0.0, 0.25, 0.5, 0.75, 1.0]

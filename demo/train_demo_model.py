@@ -1,14 +1,13 @@
 """Makes the demo from nothing: tokenizer, questions and the trained model, and measures it.
 
-    python demo/train_demo_model.py --out OUT_DIR [--seconds 900] [--seed 0]
-    python demo/train_demo_model.py                  # replaces the shipped files under demo/
+    python -m demo.train_demo_model --out OUT_DIR [--seconds 900] [--seed 0]
+    python -m demo.train_demo_model                  # replaces the shipped files under demo/
 
 A CPU is enough; the training uses one thread. The time is fixed, so a faster machine makes a better model, and two runs
 with one seed give models of the same kind, not the same bits.
 """
 import argparse
 import shutil
-import sys
 import time
 from pathlib import Path
 from random import Random
@@ -16,16 +15,15 @@ from random import Random
 import torch
 from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
-DEMO = Path(__file__).resolve().parent
-sys.path.insert(0, str(DEMO.parent))
+from demo.fingerprint import write_fingerprint
+from demo.lessons import CURRICULUM, WEIGHTS, DrillLesson, LessonWriter, batches
+from demo.make_questions import write_questions
+from demo.make_tokenizer import make_tokenizer
+from demo.measure import TOTAL_BUDGETS, measure, table
+from demo.structured_start import structured_start
+from thinking.prompt_encoder import PromptEncoder
 
-from demo.fingerprint import write_fingerprint  # noqa: E402
-from demo.lessons import CURRICULUM, WEIGHTS, DrillLesson, LessonWriter, batches  # noqa: E402
-from demo.make_questions import write_questions  # noqa: E402
-from demo.make_tokenizer import make_tokenizer  # noqa: E402
-from demo.measure import TOTAL_BUDGETS, measure, table  # noqa: E402
-from demo.structured_start import structured_start  # noqa: E402
-from prompt_encoder import PromptEncoder  # noqa: E402
+DEMO = Path(__file__).resolve().parent
 
 SECONDS = 900  # of training, without the measuring
 SEED = 0

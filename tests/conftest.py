@@ -1,79 +1,15 @@
 """Tiny models made on the spot: the real Qwen3 architecture, random float32 weights, about 330 tokens."""
 import json
-from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from tiny_models import SHARED, save_tiny_model
+from transformers import Qwen3Config
 
 from hugging_face_model import HuggingFaceModel
-from prompt_encoder import PromptEncoder
+from thinking.prompt_encoder import PromptEncoder
 
 torch.set_num_threads(1)  # tiny tensors: threads that wait for each other cost more than they compute
-
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "<think>", "</think>"]
-
-_TURN = "{{- '<|im_start|>user\\n' + messages[0].content + '<|im_end|>\\n<|im_start|>assistant\\n' }}"
-TEMPLATES = {
-    "hybrid": _TURN + "{%- if enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}",
-    "ignores_switch": _TURN + "{{- '<think>\\n' }}",
-    "never_thinks": _TURN,
-}
-
-
-def make_tokenizer(template, tags=tuple(CONTROL[3:])):
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    merges = [("A", "n"), ("s", "w"), ("e", "r"), ("An", "sw"), ("Answ", "er"), ("Ċ", "Ċ"), ("t", "h"), ("th", "e")]
-    vocabulary = {token: index for index, token in enumerate(alphabet + ["".join(pair) for pair in merges])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in CONTROL[:3]])
-    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in tags])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=template
-    )
-
-
-def save_tiny_model(folder, template="hybrid", **config_changes):
-    """A loadable model; the vocabulary is padded by 20 rows that no token has."""
-    tokenizer = make_tokenizer(TEMPLATES[template])
-    settings = {
-        "vocab_size": len(tokenizer) + 20,
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 8,
-        "max_position_embeddings": 4096,
-        "tie_word_embeddings": False,
-        "initializer_range": 0.3,  # large enough that the context decides what comes next
-    }
-    torch.manual_seed(0)
-    model = Qwen3ForCausalLM(Qwen3Config(**(settings | config_changes)))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def save_tiny_architecture(folder, model_type, template="hybrid", **config_changes):
-    """A loadable model of another architecture; each reads the names of its sizes that it knows."""
-    tokenizer = make_tokenizer(TEMPLATES[template])
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 4096}
-    others = {"intermediate_size": 64, "ffn_dim": 64, "word_embed_proj_dim": 32, "num_key_value_heads": 4}
-    config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer) + 20, **(sizes | others | config_changes))
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config)
-    with torch.no_grad():
-        for weights in model.parameters():
-            if weights.dim() > 1:
-                weights.normal_(0, 0.3)  # large enough that the context decides what comes next
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -115,3 +51,12 @@ def qwen3_encoder():
     from transformers import AutoTokenizer
 
     return PromptEncoder("Qwen3", Qwen3Config(), AutoTokenizer.from_pretrained(folder))
+
+
+@pytest.fixture
+def arguments(tiny_folder, question_file, tmp_path):
+    return [
+        "--model-name", str(tiny_folder), "--dataset", str(question_file), "--save-dir", str(tmp_path / "results"),
+        "--n-questions", "6", "--n-permutations", "2", "--conventional-arm", "false", "--total-budget", "20",
+        "--batch-size", "5",
+    ]  # fmt: skip

@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from readings_and_records import make_test_record
 
 import evaluation_tool
-from budgets import make_cells
+from basics.strict_json import sha256_of
 from evaluation_tool import (
     CONFIDENCE_READOUT,
     CONFIDENCES,
@@ -20,9 +21,9 @@ from evaluation_tool import (
     sampled_thinking_tokens,
     summarise,
 )
-from model_interface import Reading, ReadoutResult
-from results_folder import sha256_of
-from two_stages import Unit
+from runs.budgets import make_cells
+from thinking.model_interface import Reading, ReadoutResult
+from thinking.two_stages import Unit
 
 # --- prompts beside their read-outs --------------------------------------------------------------------------------
 
@@ -114,42 +115,6 @@ def test_a_record_holds_the_value_of_each_readout_and_not_that_of_another_choice
     assert record["confidence_expectation"] == pytest.approx(0.4 * 0.3 + 0.6 * 0.8)
     masses = ("answer_readout_mass", "confidence_readout_mass", "p_true_readout_mass")
     assert [record[name] for name in masses] == [0.9, 0.8, 0.7]
-
-
-def make_test_record(question_id, confidence, is_correct, **changes):
-    """A record as `records.jsonl` has it, of a question with three options of which the first is correct."""
-    error = "something" if confidence is None else None
-    record = {
-        "question_id": question_id,
-        "category": "radio",
-        "permutation": 0,
-        "total_budget": 20,
-        "answer_thinking_ratio": 0.5,
-        "answer_budget": 10,
-        "confidence_budget": 10,
-        "option_order": [0, 1, 2],
-        "correct_option": 0,
-        "predicted_option": 0 if is_correct else 1,
-        "is_correct": is_correct,
-        "confidence": confidence,
-        "confidence_expectation": confidence,
-        "p_true": confidence,
-        "answer_probability": 0.5,
-        "answer_readout_mass": 0.9,
-        "confidence_readout_mass": 0.8,
-        "p_true_readout_mass": None if confidence is None else 0.7,
-        "error": error,
-    }
-    for stage, used, stopped in (("answer", 10, "capped"), ("confidence", 4, "natural")):
-        record |= {
-            f"{stage}_thinking_ids": [1] * used,
-            f"{stage}_thinking_tokens": used,
-            f"{stage}_stopped": stopped,
-            f"{stage}_prompt_tokens": 100,
-            f"{stage}_injected_tokens": 26,
-            f"{stage}_readout_tokens": 3,
-        }
-    return record | changes
 
 
 def one_cell(records):

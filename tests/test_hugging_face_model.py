@@ -6,34 +6,19 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from conftest import save_tiny_architecture, save_tiny_model
+from readings_and_records import CAPS, READOUTS, assert_same_reading, request
 from scipy.stats import chisquare
-from test_prompt_encoder import changed_config
+from tiny_models import changed_config, save_tiny_architecture, save_tiny_model
 from transformers import AutoModelForCausalLM, GraniteConfig, Qwen3Config
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
 
-from capped_decoding import choose_tokens, uniforms
-from errors import UserError
-from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_readout
+from basics.errors import UserError
+from evaluation_tool import P_TRUE_READOUT
 from hugging_face_model import HuggingFaceModel
-from model_interface import ThoughtRequest
-from prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING, PromptEncoder
-
-READOUTS = {"answer": answer_readout(4), "confidence": CONFIDENCE_READOUT, "p_true": P_TRUE_READOUT}
-CAPS = (0, 1, 7, 40, 200)
-
-
-def request(number, caps=CAPS, readouts=READOUTS):
-    return ThoughtRequest("Why? " * number + "Because.", tuple(caps), readouts, f"row {number}")
-
-
-def assert_same_reading(first, second, tolerance=1e-5):
-    assert first.thinking_ids == second.thinking_ids
-    assert (first.stopped, first.error) == (second.stopped, second.error)
-    for name, result in first.readouts.items():
-        np.testing.assert_allclose(result.probabilities, second.readouts[name].probabilities, atol=tolerance)
-        assert result.mass == pytest.approx(second.readouts[name].mass, abs=tolerance)
+from thinking.capped_decoding import choose_tokens, uniforms
+from thinking.model_interface import ThoughtRequest
+from thinking.prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING, PromptEncoder
 
 
 @pytest.fixture(scope="module")

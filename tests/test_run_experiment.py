@@ -14,25 +14,27 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import TEMPLATES, make_tokenizer, save_tiny_architecture, save_tiny_model
-from test_two_stages import assert_same_records
+from readings_and_records import assert_same_records
+from tiny_models import TEMPLATES, make_tokenizer, save_tiny_architecture, save_tiny_model
 from transformers import Qwen2Config, Qwen2ForCausalLM
+from whole_runs import SCRIPT, records_by_key, run_folder, with_flag
 
 import hugging_face_model
-import plot_results
 import run_experiment
-from budgets import make_cells
-from capped_decoding import choose_tokens, uniforms
-from check_results import check_results
-from errors import UserError
+from basics.errors import UserError
+from basics.strict_json import sha256_of
 from evaluation_tool import CONFIDENCE_NAMES, summarise
 from hugging_face_model import HuggingFaceModel
-from option_orders import permuted
-from question_sets import Question, QuestionSet, select_questions
-from results_folder import SCHEMA_VERSION, read_records, sha256_of
-from two_stages import Unit, answer_request, confidence_request
+from questions.option_orders import permuted
+from questions.question_sets import Question, QuestionSet, select_questions
+from report import figures as plot_results
+from runs.budgets import make_cells
+from runs.check import check_results
+from runs.journal import read_records
+from runs.results_folder import SCHEMA_VERSION
+from thinking.capped_decoding import choose_tokens, uniforms
+from thinking.two_stages import Unit, answer_request, confidence_request
 
-SCRIPT = Path(run_experiment.__file__)
 STAGE_FIELDS = {
     "thinking", "thinking_ids", "thinking_tokens", "stopped", "prompt_tokens", "injected_tokens", "readout_tokens",
 }  # fmt: skip
@@ -48,28 +50,6 @@ RECORD_FIELDS = {
 STOPS = [
     (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGUSR2, 140), (signal.SIGUSR1, 138),
 ]  # fmt: skip
-
-
-@pytest.fixture
-def arguments(tiny_folder, question_file, tmp_path):
-    return [
-        "--model-name", str(tiny_folder), "--dataset", str(question_file), "--save-dir", str(tmp_path / "results"),
-        "--n-questions", "6", "--n-permutations", "2", "--conventional-arm", "false", "--total-budget", "20",
-        "--batch-size", "5",
-    ]  # fmt: skip
-
-
-def run_folder(arguments):
-    folders = list(Path(arguments[arguments.index("--save-dir") + 1]).iterdir())
-    assert len(folders) == 1
-    return folders[0]
-
-
-def records_by_key(folder):
-    return {
-        (record["question_id"], record["permutation"], record["total_budget"], record["answer_thinking_ratio"]): record
-        for record in read_records(folder / "records.jsonl")
-    }
 
 
 def test_a_run_leaves_every_record_with_every_field(arguments):
@@ -704,11 +684,6 @@ def refusal(arguments, capsys):
     assert len(lines) == 1
     assert lines[0].startswith("run_experiment.py: ")
     return lines[0]
-
-
-def with_flag(arguments, flag, *values):
-    at = arguments.index(flag) if flag in arguments else len(arguments)
-    return [*arguments[:at], flag, *values, *arguments[at + 2 :]]
 
 
 @pytest.mark.parametrize(

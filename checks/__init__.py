@@ -1,0 +1,1 @@
+"""Long checks that the suite runs in a short form: simulations, killed runs, hostile files."""

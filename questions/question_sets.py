@@ -1,0 +1,198 @@
+"""Question sets: multiple-choice questions from the hub or a local file, and which of them are used.
+
+A row becomes a question or is skipped with a reason; nothing about it is guessed.
+"""
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+
+from basics.errors import UserError
+from basics.strict_json import sha256_of
+from questions.files import hub_rows, is_local, local_rows
+from questions.keys import UnusableRowError, agrees, named_option, read_conventions, same_text
+from questions.shapes import SHAPES, UNKNOWN_SHAPE, RowContent, read_row, row_name
+
+
+@dataclass(frozen=True)
+class Question:
+    """A multiple-choice question; its texts carry no white space at their ends.
+
+    question_id: as given, else the first 16 hexadecimal digits of the SHA-256 of question and options as they stand
+    here, that is, with the texts that are shown before the question and without the options' own letters.
+    options: 2 to 26 texts; correct_option: index into them, its text occurs once; category: None if there is none.
+    """
+
+    question_id: str
+    question: str
+    options: tuple[str, ...]
+    correct_option: int
+    category: str | None
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """What a source holds.
+
+    questions: in the order of the source, ids distinct. skipped: {"row", "reason"} of each row that is no question.
+    notes: {"row", "note"} of what was only checked; these rows are among the questions. A row is called by its id,
+    or `row 7`, counted from 1, where it has none.
+    """
+
+    questions: list[Question]
+    skipped: list[dict[str, str]]
+    notes: list[dict[str, str]]
+
+
+# --- Which questions -----------------------------------------------------------------------------------------------
+
+
+def select_questions(questions: list[Question], n_questions: int, seed: int) -> list[Question]:
+    """The n_questions whose SHA-256 of (seed, id) is lowest, by that hash; all of them if 0 or more than there are.
+
+    The choice does not depend on the order of `questions`, and a smaller one is the beginning of a larger one.
+    """
+    ranked = sorted(questions, key=lambda question: sha256_of([seed, question.question_id]))
+    return ranked[:n_questions] if n_questions else ranked
+
+
+def fingerprint(questions: list[Question]) -> str:
+    """Hexadecimal SHA-256 of the questions with all their fields, independent of their order."""
+    return sha256_of(sorted((astuple(question) for question in questions), key=lambda fields: fields[0]))
+
+
+# --- From rows to questions ----------------------------------------------------------------------------------------
+
+
+def load_questions(dataset: str, dataset_config: str | None, dataset_split: str) -> QuestionSet:
+    """The questions of a local file or a hub data set.
+
+    dataset: hub id, or a path to a .json, .jsonl, .csv, .parquet or .txt file. dataset_config: configuration of a hub
+    data set; None = its only one, and for a file. dataset_split: split of a hub data set; a file has none.
+    Raises UserError if the source cannot be read, has an unknown shape, counts its options in another way than it
+    should, or holds not one usable row.
+    """
+    if is_local(dataset):
+        return _question_set(local_rows(dataset, dataset_config), dataset)
+    return _question_set(hub_rows(dataset, dataset_config, dataset_split), dataset)
+
+
+def _question_set(rows: Iterable[tuple[str | None, object]], dataset: str) -> QuestionSet:
+    """Sorts rows into questions, skipped rows and notes. rows: (id given outside of the row or None, row)."""
+    names, found, first_row = [], [], None
+    for position, (given_id, row) in enumerate(rows, 1):
+        first_row = row if position == 1 else first_row
+        names.append(row_name(given_id, row, position))
+        found.append(_tried(read_row, given_id, row))
+    contents = [content for content in found if isinstance(content, RowContent)]
+    conventions = read_conventions((one for content in contents for one in content.statements), dataset)
+    # The key first, over the whole file; then what rows say about each other.
+    found = [one if isinstance(one, str) else _tried(_keyed, one, conventions) for one in found]
+    found = _without_contradictions(found)
+    found = _without_duplicates(found)
+    skipped = [{"row": name, "reason": one} for name, one in zip(names, found, strict=True) if isinstance(one, str)]
+    keyed = [(name, one) for name, one in zip(names, found, strict=True) if not isinstance(one, str)]
+    if not keyed:
+        raise _no_usable_row(dataset, skipped, first_row)
+    notes = [{"row": name, "note": remark} for name, one in keyed for remark in one.remarks]
+    return QuestionSet([one.question for _, one in keyed], skipped, notes)
+
+
+@dataclass(frozen=True)
+class _Keyed:
+    """A question whose key is settled. has_id: whether its id was given."""
+
+    question: Question
+    has_id: bool
+    remarks: tuple[str, ...]
+
+
+def _tried(function, *arguments):
+    """What a function gives, or the reason for which the row cannot be used."""
+    try:
+        return function(*arguments)
+    except UnusableRowError as error:
+        return str(error)
+
+
+def _keyed(content: RowContent, conventions: dict[tuple[str, str], Counter]) -> _Keyed:
+    """The question of a row. Raises UnusableRowError if its key is not one option, or is stated in two ways."""
+    deciding, *others = content.statements
+    option = named_option(deciding, conventions[deciding.column])
+    remarks = []
+    for other in others:
+        verdict = agrees(other, option, conventions[other.column])
+        if verdict is False:
+            raise UnusableRowError(f"two statements of the key disagree: {deciding.field} and {other.field}")
+        if verdict is None:
+            remark = "the {} differs from that of the option" if other.text_only else "its {} names no option"
+            remarks.append(remark.format(other.field))
+    options = content.options
+    if options.count(options[option]) > 1:
+        raise UnusableRowError("another option has the same text as the correct one")
+    if len(set(options)) < len(options):
+        remarks.append("two wrong options have the same text")
+    question_id = content.question_id or sha256_of([content.question, options])[:16]
+    question = Question(question_id, content.question, options, option, content.category)
+    return _Keyed(question, content.question_id is not None, tuple(remarks))
+
+
+def _without_contradictions(found: list) -> list:
+    """The same list, with a reason in place of every question that occurs with different keys."""
+    keys: dict[tuple, set[str]] = {}
+    for one in found:
+        if isinstance(one, _Keyed):
+            keys.setdefault(_sameness(one.question), set()).add(_correct_text(one.question))
+    reason = "the same question and options occur with different keys"
+    return [reason if isinstance(one, _Keyed) and len(keys[_sameness(one.question)]) > 1 else one for one in found]
+
+
+def _without_duplicates(found: list) -> list:
+    """The same list, with a reason in place of rows that repeat an id, and remarks on questions that occur again."""
+    by_id: dict[str, _Keyed] = {}
+    first_ids: dict[tuple, str] = {}
+    result = []
+    for one in found:
+        if isinstance(one, _Keyed):
+            earlier = by_id.setdefault(one.question.question_id, one)
+            first_id = first_ids.setdefault(_sameness(one.question), one.question.question_id)
+            one = _against_earlier(one, earlier, first_id)
+        result.append(one)
+    return result
+
+
+def _against_earlier(one: _Keyed, earlier: _Keyed, first_id: str) -> _Keyed | str:
+    if earlier is not one:
+        is_same = earlier.question == one.question or not (one.has_id or earlier.has_id)
+        return "exact duplicate of an earlier row" if is_same else "an earlier row has the same id and other content"
+    if first_id == one.question.question_id:
+        return one
+    return _Keyed(one.question, one.has_id, (*one.remarks, f"same question and options as {first_id!r}"))
+
+
+def _sameness(question: Question) -> tuple:
+    """Equal for questions of the same text and options, in any order, white space and capitals aside."""
+    return same_text(question.question), tuple(sorted(_compared(question)))
+
+
+def _correct_text(question: Question) -> str:
+    return _compared(question)[question.correct_option]
+
+
+def _compared(question: Question) -> list[str]:
+    """The options as they are compared; with their capitals if these tell two of them apart ("mW", "MW")."""
+    texts = [same_text(option) for option in question.options]
+    capitals_matter = len(set(texts)) < len(set(question.options))
+    return [" ".join(option.split()) for option in question.options] if capitals_matter else texts
+
+
+def _no_usable_row(dataset: str, skipped: list[dict[str, str]], first_row: object) -> UserError:
+    if not skipped:
+        return UserError(f"DATASET = {dataset!r}: it holds no rows")
+    counts = Counter(row["reason"] for row in skipped)
+    if set(counts) == {UNKNOWN_SHAPE}:
+        fields = ", ".join(map(str, first_row)) if isinstance(first_row, dict) else ""
+        found = " ".join(fields.split())[:300] or "none"
+        known = "; ".join(f"{shape.name} ({', '.join(shape.fields)})" for shape in SHAPES)
+        return UserError(f"DATASET = {dataset!r}: unknown shape; fields found: {found}; shapes known: {known}")
+    reasons = "; ".join(f"{count:,} x {reason}" for reason, count in counts.most_common(3))
+    return UserError(f"DATASET = {dataset!r}: none of its {len(skipped):,} rows can be used: {reasons}")

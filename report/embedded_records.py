@@ -1,0 +1,312 @@
+"""Records as blocks of JSON for a page: a light index, and chunks with the texts, each parsed when it is needed."""
+import hashlib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from basics.errors import UserError
+from evaluation_tool import STAGES
+
+CHUNK_BYTES = 256_000  # of one chunk, so that opening a record parses a few milliseconds' worth
+LIGHT_BYTES = 64  # more than the index spends on a record besides its question
+OUTCOMES = ("wrong", "right", "unscored")  # the index holds places in this list and in the next
+STOPPED = ("natural", "capped", "none", None)
+LIGHT_FIELDS = ("cell", "outcome", "confidence", "answer_stopped", "confidence_stopped")
+
+_COUNT, _NUMBER, _TEXT = (int, type(None)), (int, float, type(None)), (str, type(None))
+_STAGE_FIELDS = {
+    "thinking": _TEXT, "stopped": _TEXT, "thinking_tokens": _COUNT, "prompt_tokens": _COUNT,
+    "injected_tokens": _COUNT, "readout_tokens": _COUNT,
+}  # fmt: skip
+_UNIT_FIELDS = {
+    "question_id": str, "permutation": int, "question": str, "category": _TEXT, "options": list, "option_order": list,
+    "correct_option": int,
+}  # fmt: skip
+_CELL_FIELDS = {
+    "total_budget": int, "answer_thinking_ratio": _NUMBER, "answer_budget": int, "confidence_budget": int,
+}  # fmt: skip
+_DETAIL_FIELDS = {
+    "is_correct": (bool, type(None)), "predicted_option": _COUNT, "answer_probabilities": (list, type(None)),
+    "answer_probability": _NUMBER, "confidence": _NUMBER, "confidence_expectation": _NUMBER, "p_true": _NUMBER,
+    "answer_readout_mass": _NUMBER, "confidence_readout_mass": _NUMBER, "p_true_readout_mass": _NUMBER, "error": _TEXT,
+    **{f"{stage}_{name}": types for stage in STAGES for name, types in _STAGE_FIELDS.items()},
+}  # fmt: skip
+_FIELDS = _UNIT_FIELDS | _CELL_FIELDS | _DETAIL_FIELDS  # of a record, with their types; its other fields are not shown
+
+# U+2028 and U+2029 end a line in older JavaScript; half a surrogate pair cannot be written as UTF-8.
+_UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass
+class Unit:
+    """The records of one question in one order of its options.
+
+    light: per record what the index holds. detail, thoughts: escaped JSON, UTF-8; thoughts is None once left out.
+    n_bytes: of all but the thoughts, at most.
+    """
+
+    question_id: str
+    question: str
+    category: str | None
+    permutation: int
+    light: list[dict]
+    detail: bytes
+    n_bytes: int
+    thoughts: bytes | None
+
+    @property
+    def priority(self) -> tuple:
+        """Units of low priority values are kept: the first orders of the options, questions by the hash of their id."""
+        hashed = hashlib.sha256(self.question_id.encode("utf-8", "surrogatepass")).digest()
+        return self.permutation, hashed, self.question
+
+    @property
+    def place(self) -> tuple:
+        """Place in the page: by question, numbers in ids as numbers."""
+        natural = re.sub(r"\d+", lambda digits: digits.group().zfill(12), self.question_id)
+        return natural, self.question, self.permutation
+
+
+@dataclass
+class EmbeddedRecords:
+    """index: escaped JSON of the light fields; chunks: of the rest, in the index's order.
+
+    n_records: of the file. left_out: per permutation that is not whole its permutation, n_units, and how many of them
+    are there without thoughts (n_without_thoughts) and not at all (n_left_out).
+    """
+
+    index: str
+    chunks: list[str]
+    n_records: int
+    n_embedded: int
+    left_out: list[dict]
+
+
+def embed_records(path: Path, max_bytes: int) -> EmbeddedRecords:
+    """The records of a `records.jsonl`, at most max_bytes of them: thoughts are left out first, then whole units.
+
+    What is left out depends on the records only, not on their order in the file. Raises UserError naming the line that
+    is no record.
+    """
+    units, n_units, n_records, held_bytes = [], Counter(), 0, 0
+    for unit in _units(path):
+        units.append(unit)
+        n_units[unit.permutation] += 1
+        n_records += len(unit.light)
+        held_bytes += unit.n_bytes + len(unit.thoughts)
+        if held_bytes > 1.5 * max_bytes:  # what is over the limit now stays over it
+            units, held_bytes = _fitting(units, max_bytes)
+    units, _ = _fitting(units, max_bytes)
+    left_out = _left_out(units, n_units)
+    units.sort(key=lambda unit: unit.place)
+    chunks = _chunks(units)
+    return EmbeddedRecords(
+        index=escaped_json(_index(units, chunks)),
+        chunks=[_chunk_json(chunk) for chunk in chunks],
+        n_records=n_records,
+        n_embedded=sum(len(unit.light) for unit in units),
+        left_out=left_out,
+    )
+
+
+def escaped_json(value) -> str:
+    """JSON that holds no character which could end or open anything in HTML, and none that UTF-8 lacks."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def _units(path: Path) -> Iterator[Unit]:
+    """One unit per run of lines that agree on the question and its options, as the journal writes them."""
+    by_unit = groupby(_checked_records(path), key=lambda record: [record[name] for name in _UNIT_FIELDS])
+    for _, records in by_unit:
+        yield _unit(list(records))
+
+
+def _checked_records(path: Path) -> Iterator[dict]:
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                yield _record(line, f"{path}: line {number:,}")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; a report needs the records of a run") from error
+
+
+def _record(line: bytes, where: str) -> dict:
+    try:
+        record = json.loads(line, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError):  # brackets in brackets without end raise the second
+        record = None
+    if not isinstance(record, dict) or not line.endswith(b"\n"):
+        raise UserError(f"{where} is no record; run the experiment again, it mends a torn end")
+    for name, types in _FIELDS.items():
+        if name not in record:
+            raise UserError(f"{where} lacks {name!r}; it is no record of this version of the program")
+        if not isinstance(record[name], types):
+            raise UserError(f"{where}: {name!r} is {str(record[name])[:40]!r}, which it cannot be in a record")
+    for stage in STAGES:
+        if record[f"{stage}_stopped"] not in STOPPED:
+            raise UserError(f"{where}: '{stage}_stopped' is {record[f'{stage}_stopped'][:40]!r}, allowed is {STOPPED}")
+    return record
+
+
+def _finite(text: str) -> float:
+    """Raises ValueError for NaN, Infinity and 1e999, which strict JSON cannot give on."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+# --- one unit ----------------------------------------------------------------------------------------------------
+
+
+def _unit(records: list[dict]) -> Unit:
+    first = records[0]
+    records.sort(key=_cell_order)
+    texts, references = shared_texts([record[f"{stage}_thinking"] for record in records for stage in STAGES])
+    details = []
+    for number, record in enumerate(records):
+        detail = {name: _rounded(record[name]) for name in _DETAIL_FIELDS}
+        for stage, reference in zip(STAGES, references[2 * number : 2 * number + 2], strict=True):
+            detail[f"{stage}_thinking"] = reference
+        details.append(list(detail.values()))
+    shown = {"options": first["options"], "correct_option": first["correct_option"], "records": details}
+    detail = escaped_json(shown).encode()
+    in_index = escaped_json([first["question_id"], first["question"], first["category"]]).encode()
+    return Unit(
+        question_id=first["question_id"],
+        question=first["question"],
+        category=first["category"],
+        permutation=first["permutation"],
+        light=[_light(record) for record in records],
+        detail=detail,
+        n_bytes=len(detail) + len(in_index) + LIGHT_BYTES * len(records),
+        thoughts=escaped_json(texts).encode(),
+    )
+
+
+def _cell_order(record: dict) -> tuple:
+    return record["total_budget"], record["answer_thinking_ratio"] or 0.0
+
+
+def shared_texts(texts: list[str | None]) -> tuple[list[str], list[list[int] | None]]:
+    """Texts to store, and for each text given where it is: [index of the stored text, its length], None for None.
+
+    A text that begins another one, as a capped thought begins the longer one, is not stored again. A cut inside a
+    character shows as U+FFFD and begins nothing: it is stored apart. Lengths in UTF-16 units, as JavaScript counts.
+    """
+    stored: list[str] = []
+    place: dict[str, list[int]] = {}
+    for text in sorted({text for text in texts if text is not None}, key=lambda text: (-len(text), text)):
+        number = next((number for number, longer in enumerate(stored) if longer.startswith(text)), len(stored))
+        if number == len(stored):
+            stored.append(text)
+        place[text] = [number, len(text.encode("utf-16-le", "surrogatepass")) // 2]
+    return stored, [None if text is None else place[text] for text in texts]
+
+
+def _light(record: dict) -> dict:
+    scored = record["error"] is None and record["is_correct"] is not None
+    return {
+        "cell": tuple(record[name] for name in _CELL_FIELDS),
+        "outcome": OUTCOMES.index(("wrong", "right")[record["is_correct"]] if scored else "unscored"),
+        "confidence": record["confidence"],
+        **{f"{stage}_stopped": STOPPED.index(record[f"{stage}_stopped"]) for stage in STAGES},
+    }
+
+
+def _rounded(value):
+    """Six significant digits: more than the page shows, a third of the bytes; exact values are in the file."""
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+# --- what fits ---------------------------------------------------------------------------------------------------
+
+
+def _fitting(units: list[Unit], max_bytes: int) -> tuple[list[Unit], int]:
+    """The units that fit, thoughts dropped from those behind the point where the bytes run out; and their bytes."""
+    units = sorted(units, key=lambda unit: unit.priority)
+    total, kept = 0, []
+    for unit in units:
+        if total + unit.n_bytes > max_bytes:
+            break
+        total += unit.n_bytes
+        kept.append(unit)
+    has_room = True
+    for unit in kept:
+        has_room = has_room and unit.thoughts is not None and total + len(unit.thoughts) <= max_bytes
+        total += len(unit.thoughts) if has_room else 0
+        unit.thoughts = unit.thoughts if has_room else None
+    return kept, total
+
+
+def _left_out(kept: list[Unit], n_units: Counter) -> list[dict]:
+    n_kept = Counter(unit.permutation for unit in kept)
+    n_whole = Counter(unit.permutation for unit in kept if unit.thoughts is not None)
+    return [
+        {
+            "permutation": permutation,
+            "n_units": n_units[permutation],
+            "n_without_thoughts": n_kept[permutation] - n_whole[permutation],
+            "n_left_out": n_units[permutation] - n_kept[permutation],
+        }
+        for permutation in sorted(n_units)
+        if n_whole[permutation] < n_units[permutation]
+    ]
+
+
+# --- blocks ------------------------------------------------------------------------------------------------------
+
+
+def _chunks(units: list[Unit]) -> list[list[Unit]]:
+    chunks, n_bytes = [], 0
+    for unit in units:
+        if not chunks or n_bytes > CHUNK_BYTES:
+            chunks.append([])
+            n_bytes = 0
+        chunks[-1].append(unit)
+        n_bytes += len(unit.detail) + len(unit.thoughts or b"")
+    return chunks
+
+
+def _chunk_json(units: list[Unit]) -> str:
+    parts = [b'{"shown":%b,"thoughts":%b}' % (unit.detail, unit.thoughts or b"null") for unit in units]
+    return (b"[" + b",\n".join(parts) + b"]").decode()
+
+
+def _index(units: list[Unit], chunks: list[list[Unit]]) -> dict:
+    """Columns: per question its id and text, per unit places of question and category, per record the light fields."""
+    questions = _numbered((unit.question_id, unit.question) for unit in units)
+    categories = _numbered(sorted({unit.category for unit in units}, key=lambda name: (name is None, name or "")))
+    light = [record for unit in units for record in unit.light]
+    cells = _numbered(sorted({record["cell"] for record in light}, key=lambda cell: (cell[0], cell[1] or 0.0)))
+    return {
+        "fields": list(_DETAIL_FIELDS),
+        "cells": [dict(zip(_CELL_FIELDS, cell, strict=True)) for cell in cells],
+        "categories": list(categories),
+        "questions": list(questions),
+        "chunk_sizes": [len(chunk) for chunk in chunks],
+        "units": {
+            "n_records": [len(unit.light) for unit in units],
+            "permutation": [unit.permutation for unit in units],
+            "question": [questions[unit.question_id, unit.question] for unit in units],
+            "category": [categories[unit.category] for unit in units],
+        },
+        "records": {name: [record[name] for record in light] for name in LIGHT_FIELDS}
+        | {"cell": [cells[record["cell"]] for record in light]},
+    }
+
+
+def _numbered(values: Iterable) -> dict:
+    """The distinct values with their places, in the order given."""
+    return {value: number for number, value in enumerate(dict.fromkeys(values))}

@@ -1,0 +1,197 @@
+"""Settings: the constants of `run_experiment.py`, the flags generated from them, and their checks."""
+import argparse
+import ast
+import io
+import os
+import re
+import tokenize
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import NoReturn
+
+from basics.errors import UserError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting may be. parse: from the text of a flag, raises ValueError; allowed: in words, for the user.
+
+    is_list: a list sweeps. is_path: it may name a file or folder, so `~` and `$HOME` in it stand for what they name.
+    """
+
+    parse: Callable[[str], object]
+    kinds: tuple[type, ...]
+    is_allowed: Callable[[object], bool]
+    allowed: str
+    is_list: bool = False
+    is_path: bool = False
+
+
+def _whole(least: int, unit: str, is_list: bool = False) -> Rule:
+    return Rule(int, (int,), lambda value: value >= least, f"a whole number of {unit}, {least} or more", is_list)
+
+
+def _text(allowed: str, may_be_empty: bool = False, is_path: bool = False) -> Rule:
+    return Rule(str, (str,), lambda value: may_be_empty or bool(value.strip()), allowed, is_path=is_path)
+
+
+def _number(is_allowed: Callable[[float], bool], allowed: str, is_list: bool = False) -> Rule:
+    return Rule(float, (int, float), is_allowed, allowed, is_list)
+
+
+def _truth(text: str) -> bool:
+    if str(text).lower() not in ("true", "false"):
+        raise ValueError(text)
+    return str(text).lower() == "true"
+
+
+RULES = {
+    "TOTAL_BUDGET": _whole(0, "thinking tokens", is_list=True),
+    "ANSWER_THINKING_RATIO": _number(lambda ratio: 0 <= ratio <= 1, "a number from 0.0 to 1.0", is_list=True),
+    "CONVENTIONAL_ARM": Rule(_truth, (bool,), lambda value: True, "True or False"),
+    "SAVE_DIR": _text("a folder", is_path=True),
+    "model_name": _text("a hub id or a local folder", is_path=True),
+    "DATASET": _text("a hub id or a local .json, .jsonl, .csv, .parquet or .txt file", is_path=True),
+    "DATASET_CONFIG": _text("the name of a configuration, or nothing", may_be_empty=True),
+    "DATASET_SPLIT": _text("the name of a split"),
+    "N_QUESTIONS": _whole(0, "questions (0 = all)"),
+    "N_PERMUTATIONS": _whole(1, "permutations"),
+    "TEMPERATURE": _number(lambda temperature: 0 <= temperature <= 10, "a number from 0 (greedy) to 10"),
+    "TOP_P": _number(lambda top_p: 0 < top_p <= 1, "a number above 0, at most 1"),
+    "TOP_K": _whole(0, "tokens (0 = no top-k)"),
+    "BATCH_SIZE": _whole(0, "prompts (0 = as many as fit)"),
+    "SEED": Rule(int, (int,), lambda value: value >= 0, "a whole number, 0 or more"),
+    "TARGET_ERROR": _number(lambda error: 0 < error < 1, "a number above 0 and below 1"),
+}
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Raises UserError where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        """For argparse alone."""
+        raise UserError(f"{message} (see --help)")
+
+
+def read_settings(
+    defaults: dict, demo: dict, help_texts: dict[str, str], description: str, argv: list[str]
+) -> dict[str, object]:
+    """All settings by name: the constants, overridden by `--demo`, overridden by flags; those that sweep are lists.
+
+    defaults: value per name in RULES; demo: what `--demo` puts in place of some; help_texts: a line for a name. Raises
+    UserError with one line that names the setting, the value and what is allowed.
+    """
+    parser = OneLineParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    missing = RULES.keys() - defaults.keys()
+    if missing:
+        raise UserError(f"the settings at the top of run_experiment.py lack {', '.join(sorted(missing))}")
+    for name, rule in RULES.items():
+        parser.add_argument(
+            flag_of(name),
+            dest=name,
+            action="append",
+            nargs="+" if rule.is_list else 1,
+            metavar=name.upper(),
+            help=f"{help_texts.get(name, rule.allowed)} (now {defaults[name]!r})".replace("%", "%%"),
+        )
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help=f"the built-in demo: in place of {', '.join(demo)} it puts values of its own; other flags still override",
+    )
+    parser.add_argument("--check", metavar="RESULTS_DIR", help="check results instead of running; takes no other flag")
+    given = vars(parser.parse_args(argv))
+    values = defaults | (demo if given["demo"] else {})
+    settings = {}
+    for name, rule in RULES.items():
+        if given[name] is None:
+            settings[name] = _checked(name, values[name], rule)
+        elif len(given[name]) > 1:
+            raise UserError(f"{flag_of(name)} is given {len(given[name])} times, once is allowed")
+        else:
+            parsed = [_parsed(flag_of(name), text, rule) for text in given[name][0]]
+            settings[name] = _checked(flag_of(name), parsed if rule.is_list else parsed[0], rule)
+    return settings
+
+
+def folder_to_check(argv: list[str]) -> str | None:
+    """The folder behind `--check`; None if a run is asked for. Raises UserError if another flag stands beside it."""
+    parser = OneLineParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--check")
+    given, others = parser.parse_known_args(argv)
+    if given.check is not None and others:
+        raise UserError(f"--check reads a folder of results and takes no other flag ({' '.join(others)})")
+    return None if given.check is None else _expanded("--check", given.check)
+
+
+def flag_of(name: str) -> str:
+    """The flag that overrides a constant: `--total-budget` of `TOTAL_BUDGET`."""
+    return "--" + name.lower().replace("_", "-")
+
+
+def _parsed(shown_name, text, rule):
+    try:
+        return rule.parse(text)
+    except ValueError:
+        raise UserError(f"{shown_name} {text}: allowed is {rule.allowed}") from None
+
+
+def _checked(shown_name, value, rule):
+    value = _plain(value)
+    values = value if rule.is_list and isinstance(value, list) else [value]
+    if not values:
+        raise UserError(f"{shown_name} is empty: allowed is {rule.allowed}, or a list of such")
+    for one in values:
+        fits = isinstance(one, rule.kinds) and isinstance(one, bool) == (bool in rule.kinds)
+        if not fits or not rule.is_allowed(one):
+            shown = one if isinstance(one, str) and fits and one.strip() else repr(one)
+            raise UserError(f"{shown_name} {shown}: allowed is {rule.allowed}")
+        if isinstance(one, str) and one.encode("utf-8", errors="replace").decode("utf-8") != one:
+            raise UserError(f"{shown_name} {one!r}: it holds bytes that are no text in UTF-8")
+    values = [rule.parse(one) for one in values]  # 1 and 1.0 are one setting, so they must name one run
+    if rule.is_path:
+        values = [_expanded(shown_name, one) for one in values]
+    return values if rule.is_list else values[0]
+
+
+def _plain(value):
+    """The value as JSON has it: a path is its text, a range, a tuple or an array a list, a NumPy number a number.
+
+    Whatever else it is stays as it is, for the rule to refuse.
+    """
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, (range, tuple, list)):
+        return [_plain(one) for one in value]
+    return value.tolist() if callable(getattr(value, "tolist", None)) else value  # NumPy's, without importing it
+
+
+def _expanded(shown_name, text):
+    """`~` and environment variables in their full length, as a shell would have it. Raises UserError if there is none.
+
+    A file that has the name as it stands keeps it.
+    """
+    if os.path.exists(text):
+        return text
+    expanded = os.path.expanduser(os.path.expandvars(text))
+    left = re.search(r"\$(\w+|\{[^}]*\})", expanded) or re.match(r"~[^/]*", expanded)
+    if left:
+        raise UserError(f"{shown_name} {text}: {left[0]} stands for nothing here; write the path in full")
+    return expanded
+
+
+def comments_of_constants(source: str) -> dict[str, str]:
+    """The comment behind each module-level constant `NAME = value  # comment`, by name."""
+    comments = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    return {
+        node.targets[0].id: comments[node.end_lineno]
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and node.end_lineno in comments
+    }

@@ -1,0 +1,1 @@
+"""Records become numbers: columns, metrics, comparisons, thresholds. No model, no torch."""

@@ -1,0 +1,420 @@
+"""The page as text, then the page in a real browser."""
+import base64
+import copy
+import functools
+import hashlib
+import itertools
+import json
+import operator
+import re
+import shutil
+from collections import Counter
+from html.parser import HTMLParser
+
+import pytest
+from hostile_run import HOSTILE, write_hostile_folder
+from synthetic_run import make_config, make_records, make_summary, png, write_run_folder
+
+from basics.errors import UserError
+from evaluation_tool import summarise
+from report import page as report
+from report.embedded_records import embed_records, escaped_json, shared_texts
+from report.page import write_report
+
+VOID = {"meta", "img", "input", "br", "link"}
+
+
+class Page(HTMLParser):
+    """Tags in order with their attributes; fails on a tag that closes nothing."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.texts = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "script" not in self.open and "style" not in self.open:
+            self.texts.append(data)
+
+    def named(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def text(self):
+        return " ".join("".join(self.texts).split())
+
+
+def page_of(folder):
+    return Page(write_report(folder).read_text(encoding="utf-8"))
+
+
+def blocks(folder):
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    found = re.findall(r'<script type="application/json" id="([^"]+)">(.*?)</script>', text, re.DOTALL)
+    return {name: json.loads(content) for name, content in found}
+
+
+def browsed(folder):
+    """Every record of the page as the browser puts it together: thoughts cut from the shared texts."""
+    parts = blocks(folder)
+    index, found = parts["record-index"], []
+    units = [unit for name, chunk in parts.items() if name.startswith("record-texts-") for unit in chunk]
+    for place, unit in enumerate(units):
+        question_id, question = index["questions"][index["units"]["question"][place]]
+        for values in unit["shown"]["records"]:
+            fields = dict(zip(index["fields"], values, strict=True))
+            for stage in ("answer", "confidence"):
+                reference = fields[f"{stage}_thinking"]
+                if reference is not None and unit["thoughts"] is not None:
+                    encoded = unit["thoughts"][reference[0]].encode("utf-16-le", "surrogatepass")
+                    fields[f"{stage}_thinking"] = encoded[: 2 * reference[1]].decode("utf-16-le", "surrogatepass")
+            cell = index["cells"][index["records"]["cell"][len(found)]]
+            unit_fields = {"question_id": question_id, "question": question, "options": unit["shown"]["options"]}
+            unit_fields |= {"permutation": index["units"]["permutation"][place]}
+            unit_fields |= {"category": index["categories"][index["units"]["category"][place]]}
+            found.append(fields | cell | unit_fields)
+    return found
+
+
+def key(record):
+    return tuple(record[name] for name in ("question_id", "permutation", "total_budget", "answer_thinking_ratio"))
+
+
+# --- the page as text --------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_its_sections_in_order_and_every_table_has_a_caption_and_headers(tmp_path):
+    page = page_of(write_run_folder(tmp_path / "run", make_records(6, 2)))
+    headings = [attributes.get("id") for attributes in page.named("h2")]
+    assert headings == [
+        "answer", "results", "differences", "deployment", "figures", "diagnostics", "budgets", "missing", "provenance",
+        "records",
+    ]  # fmt: skip
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {link["href"] for link in page.named("a")} <= {f"#{name}" for name in ids}
+    assert len(page.named("caption")) == len(page.named("table")) - 1  # the list of records is labelled by its region
+    assert all("scope" in attributes for attributes in page.named("th"))
+    assert all(attributes["alt"] for attributes in page.named("img"))
+    assert "made/up-4B on made/questions" in page.text
+    assert "Budget 100: the made-up answer in words." in page.text
+    assert "Reasoning beats the conventional arm" in page.text
+    assert "2026-11-24" in page.text
+
+
+def test_numbers_stand_in_the_page_as_they_are_in_the_summary(tmp_path):
+    records = make_records(6)
+    summary = make_summary(records)
+    cell = summary["cells"][1]
+    cell["accuracy"], cell["accuracy_interval"] = 0.98765, {"low": 0.91, "high": 0.999}
+    cell["confidences"]["confidence"]["guaranteed_thresholds"][0] |= {"threshold": None, "coverage": None}
+    summary["comparisons"]["by_budget"][0]["differences"]["aurc"][0] = {
+        "ratio": 0.0, "against_ratio": 0.5, "difference": -0.123, "interval": {"low": -0.2, "high": -0.05},
+    }  # fmt: skip
+    page = page_of(write_run_folder(tmp_path / "run", records, summary))
+    assert "0.9880.910 to 0.999" in page.text
+    assert page.text.count("none can be guaranteed") == 1
+    assert "\N{MINUS SIGN}0.123\N{MINUS SIGN}0.200 to \N{MINUS SIGN}0.050" in page.text
+    assert "has no key" in page.text
+    assert "text differs" in page.text
+    assert "abc123" in page.text
+
+
+def test_null_is_a_dash_everywhere_and_never_the_word_none(tmp_path):
+    def empty(record):
+        for name, value in record.items():
+            if isinstance(value, float | bool) or name in ("predicted_option", "answer_probabilities", "category"):
+                record[name] = None if name != "answer_thinking_ratio" else value
+            if name.startswith(("answer_", "confidence_")) and not name.endswith(("_budget", "_ratio")):
+                record[name] = None
+        record["error"] = "answer stage: logits are not finite"
+
+    records = make_records(3, change=empty)
+    page = page_of(write_run_folder(tmp_path / "run", records, make_summary(records, has_values=False)))
+    for word in ("None", "null", "nan", "undefined"):
+        assert not re.search(rf"\b{word}\b", page.text)
+    assert "no value" in page.text
+    assert {record["answer_thinking"] for record in browsed(tmp_path / "run")} == {None}
+
+
+def test_a_page_without_figures_or_with_a_damaged_one_says_so(tmp_path):
+    folder = write_run_folder(tmp_path / "run", make_records(3), figures=())
+    assert "There are no figures in this run folder" in page_of(folder).text
+    (folder / "figures" / "saturation.png").write_bytes(b"<svg onload=alert(1)>")
+    assert "saturation.png is no PNG file" in page_of(folder).text
+    shutil.rmtree(folder / "figures")
+    assert "There are no figures in this run folder" in page_of(folder).text
+
+
+def test_figures_are_embedded_whole_with_their_size(tmp_path):
+    folder = write_run_folder(tmp_path / "run", make_records(3), figures=("saturation.png", "reliability.png"))
+    images = page_of(folder).named("img")
+    assert [base64.b64decode(image["src"].partition(",")[2]) for image in images] == [png()] * 2
+    assert [(image["width"], image["height"]) for image in images] == [("8", "4")] * 2
+    assert [image["alt"].partition(":")[0] for image in images] == [
+        "Small charts, one per cell",
+        "Line chart of the share of thoughts closed naturally against the cap, a line per stage",
+    ]
+
+
+def test_a_summary_of_the_first_version_still_has_a_page(tmp_path):
+    records = make_records(6)
+    summary = make_summary(records)
+    for name in ("comparisons", "saturation", "sampled_thinking_tokens", "standalone_thinking_tokens"):
+        del summary[name]
+    for cell in summary["cells"]:
+        for name in ("risk_coverage", "position_bias", "accuracy_by_stop"):
+            del cell[name]
+        for scores in cell["confidences"].values():
+            del scores["guaranteed_thresholds"]
+    page = page_of(write_run_folder(tmp_path / "run", records, summary))
+    assert "holds no comparisons" in page.text
+
+
+def test_a_summary_made_by_the_program_itself_has_a_page(tmp_path):
+    records = make_records(30, 2)
+    summary = summarise(iter(records), 0.05, 42)
+    page = page_of(write_run_folder(tmp_path / "run", records, summary | {"run": make_config()}))
+    accuracy = sum(record["is_correct"] for record in records if record["total_budget"] == 0) / 60
+    assert f"{accuracy:.3f}" in page.text
+
+
+def test_the_page_of_the_demo_says_that_it_is_the_demo(tmp_path):
+    records = make_records(6)
+    summary = make_summary(records)
+    assert "built-in demo:" not in page_of(write_run_folder(tmp_path / "run", records, summary)).text
+    summary["run"]["is_demo"] = True
+    page = page_of(write_run_folder(tmp_path / "demo", records, summary))
+    assert "This is the built-in demo: a tiny model made for one task, not Qwen3." in page.text
+
+
+def test_the_same_folder_gives_the_same_page_wherever_the_checkout_lies(tmp_path, monkeypatch):
+    records = make_records(6)
+    summary = make_summary(records)
+    summary["run"]["is_demo"] = True
+    folder = write_run_folder(tmp_path / "run", records, summary)
+    here = write_report(folder).read_bytes()
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("page.html", "page.css", "page.js"):
+        shutil.copy(report.HERE / name, tmp_path / "elsewhere")
+    monkeypatch.setattr(report, "HERE", tmp_path / "elsewhere")
+    assert write_report(folder).read_bytes() == here
+
+
+def test_a_page_whose_records_are_not_those_of_the_summary_says_so(tmp_path):
+    records = make_records(6)
+    page = page_of(write_run_folder(tmp_path / "run", records[4:], make_summary(records)))
+    assert "records.jsonl holds 20 records, summary.json speaks of 24" in page.text
+
+
+def test_a_leaked_cap_is_said_at_the_top(tmp_path):
+    records = make_records(3)
+    page = page_of(write_run_folder(tmp_path / "run", records, make_summary(records) | {"largest_overshoot": 2}))
+    assert "A cap leaked" in page.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("summary.json", None, "summary.json: not found; name the folder"),
+        ("summary.json", b"{", "is not JSON"),
+        ("summary.json", b"\xff", "is not JSON"),
+        ("summary.json", b"[]", "is no summary"),
+        ("summary.json", b"[" * 100_000, r"is not JSON \(brackets within brackets\)"),
+        ("summary.json", b'{"cells": ' + b"[" * 500 + b"]" * 500 + b"}", r"is not JSON \(brackets within brackets\)"),
+        ("summary.json", b'{"cells": [{"ece": "0.1"}]}', r"cells\[0\].ece is '0.1', where a number belongs"),
+        ("summary.json", b'{"cells": [{}]}', "summary.json: .*n_records"),
+        ("records.jsonl", None, "records.jsonl: No such file"),
+        ("records.jsonl", b'{"question_id": "torn', "line 1 is no record"),
+        ("records.jsonl", b"{}\n", "line 1 lacks 'question_id'"),
+        ("records.jsonl", b'{"question_id": NaN}\n', "line 1 is no record"),
+        ("records.jsonl", b'{"question_id": 1e999}\n', "line 1 is no record"),
+        ("records.jsonl", b"[" * 100_000 + b"\n", "line 1 is no record"),
+        ("records.jsonl", b"\xff\xfe\n", "line 1 is no record"),
+    ],
+)
+def test_a_folder_without_usable_files_is_refused_in_one_line(tmp_path, capsys, name, content, words):
+    folder = write_run_folder(tmp_path / "run", make_records(2))
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(content)
+    assert report.main([str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert re.search(words, said)
+    assert said.count("\n") == 1
+    assert not list(folder.glob("report.html*"))
+
+
+def places(value, place=()):
+    """Paths to everything inside a JSON value, first entries of lists only."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for name, one in inner:
+        yield (*place, name)
+        yield from places(one, (*place, name))
+
+
+def test_a_summary_with_anything_in_the_wrong_place_is_shown_or_refused_in_one_line(tmp_path):
+    folder = write_run_folder(tmp_path / "run", make_records(2))
+    whole = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    outcomes = Counter()
+    wrongs = itertools.cycle(["text", [], {}, None, 7, [[None]], [{}]])
+    for place, wrong in zip(sorted(places(whole), key=str)[::5], wrongs, strict=False):
+        damaged = copy.deepcopy(whole)
+        *outer, last = place
+        functools.reduce(operator.getitem, outer, damaged)[last] = wrong
+        (folder / "summary.json").write_text(json.dumps(damaged), encoding="utf-8")
+        try:
+            write_report(folder)
+            outcomes["shown"] += 1
+        except UserError as error:
+            assert "\n" not in str(error)
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 5
+
+
+def test_a_link_in_place_of_the_page_gives_way(tmp_path):
+    folder, victim = write_run_folder(tmp_path / "run", make_records(2)), tmp_path / "victim"
+    victim.write_text("precious")
+    for name in ("report.html", "report.html.tmp"):
+        (folder / name).symlink_to(victim)
+    write_report(folder)
+    assert victim.read_text() == "precious"
+    assert not (folder / "report.html").is_symlink()
+
+
+@pytest.mark.parametrize(("name", "value"), [("question", 7), ("answer_stopped", "maybe"), ("options", None)])
+def test_a_field_that_cannot_be_is_named_with_its_line(tmp_path, name, value):
+    records = make_records(2)
+    records[5][name] = value
+    folder = write_run_folder(tmp_path / "run", records, make_summary(make_records(2)))
+    with pytest.raises(UserError, match=f"line 6.*{name}"):
+        write_report(folder)
+
+
+def test_a_page_allows_its_own_style_and_script_and_nothing_else(tmp_path):
+    folder = write_run_folder(tmp_path / "run", make_records(2))
+    text = write_report(folder).read_text(encoding="utf-8")
+    policy = next(tag["content"] for tag in Page(text).named("meta") if "http-equiv" in tag)
+    for tag, directive in (("style", "style-src"), ("script", "script-src")):
+        content = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL).group(1)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    for words in ("http://", "https://", "innerHTML", "insertAdjacent", "document.write", "eval("):
+        assert words not in text
+
+
+def test_hostile_texts_add_no_tag_to_the_page_and_come_back_as_they_were(tmp_path):
+    records = write_hostile_folder(tmp_path / "hostile")
+    page = page_of(tmp_path / "hostile")
+    clean = page_of(write_run_folder(tmp_path / "clean", make_records(len(HOSTILE))))
+    assert {tag for tag, _ in page.tags} == {tag for tag, _ in clean.tags}
+    scripts = [attributes for attributes in page.named("script") if attributes.get("type") != "application/json"]
+    assert scripts == [{}]
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert len(page.named("img")) == 1
+    found = {key(record): record for record in browsed(tmp_path / "hostile")}
+    assert len(found) == len(records)
+    for record in records:
+        for name in ("question", "options", "category", "answer_thinking", "confidence_thinking", "error"):
+            assert found[key(record)][name] == record[name]
+
+
+# --- what is embedded --------------------------------------------------------------------------------------------
+
+
+def test_escaped_json_is_the_same_value_without_characters_that_html_or_utf8_stumbles_over():
+    for text in HOSTILE:
+        written = escaped_json({"text": text})
+        assert json.loads(written) == {"text": text}
+        assert not set(written) & set("<>&\u2028\u2029\ud800\0")
+        written.encode()
+
+
+def test_every_record_can_be_put_together_again(tmp_path):
+    records = make_records(15, 3)
+    write_report(write_run_folder(tmp_path / "run", records))
+    found = {key(record): record for record in browsed(tmp_path / "run")}
+    assert len(found) == len(records)
+    for record in records:
+        shown = found[key(record)]
+        assert {name: shown[name] for name in ("answer_thinking", "confidence_thinking", "options", "category")} == {
+            name: record[name] for name in ("answer_thinking", "confidence_thinking", "options", "category")
+        }
+        assert shown["answer_probability"] == pytest.approx(record["answer_probability"], rel=1e-5)
+        assert shown["answer_thinking_tokens"] == record["answer_thinking_tokens"]
+
+
+def test_texts_are_shared_only_where_one_begins_the_other_exactly():
+    longest = "one two \N{GRINNING FACE} three"
+    cut_inside = "one two \ufffd"  # a cap inside the bytes of a character
+    texts = [longest, "one two", None, cut_inside, "", longest, "other", "one two \N{GRINNING FACE}"]
+    stored, places = shared_texts(texts)
+    assert stored == [longest, cut_inside, "other"]
+    assert places == [[0, 16], [0, 7], None, [1, 9], [0, 0], [0, 16], [2, 5], [0, 10]]
+
+
+def test_records_are_sorted_by_question_with_numbers_as_numbers(tmp_path):
+    records = make_records(12, cells=[(100, 0.5)])
+    write_run_folder(tmp_path / "run", records[::-1], make_summary(records))
+    write_report(tmp_path / "run")
+    assert [record["question_id"] for record in browsed(tmp_path / "run")] == [f"q{number}" for number in range(12)]
+
+
+def bytes_of(embedded):
+    return sum(len(text.encode()) for text in (embedded.index, *embedded.chunks))
+
+
+def test_a_cap_leaves_out_thoughts_first_then_records_whatever_the_order_of_the_file(tmp_path):
+    records = make_records(40, 2, cells=[(100, 0.5)])
+    write_run_folder(tmp_path / "run", records)
+    write_run_folder(tmp_path / "reversed", records[::-1])
+    whole = embed_records(tmp_path / "run" / "records.jsonl", 10**9)
+    assert (whole.n_embedded, whole.left_out) == (80, [])
+    seen = set()
+    for part in (1.2, 0.8, 0.6, 0.4, 0.2, 0.05):
+        max_bytes = int(part * bytes_of(whole))
+        embedded = embed_records(tmp_path / "run" / "records.jsonl", max_bytes)
+        assert embedded == embed_records(tmp_path / "reversed" / "records.jsonl", max_bytes)
+        assert bytes_of(embedded) <= max_bytes + 1000  # the names of the fields stand in the index once
+        without = sum(row["n_without_thoughts"] for row in embedded.left_out)
+        left_out = sum(row["n_left_out"] for row in embedded.left_out)
+        assert embedded.n_embedded == 80 - left_out
+        assert left_out == 0 or without == embedded.n_embedded  # no thought is kept at the cost of a record
+        kept = [unit["thoughts"] for chunk in embedded.chunks for unit in json.loads(chunk)]
+        assert kept.count(None) == without
+        seen.add((without > 0, left_out > 0))
+    assert seen >= {(True, False), (True, True)}
+
+
+def test_the_page_says_what_a_cap_left_out(tmp_path, monkeypatch):
+    folder = write_run_folder(tmp_path / "run", make_records(20, 2))
+    assert "were left out" not in page_of(folder).text
+    monkeypatch.setattr(report, "MAX_EMBEDDED_BYTES", 12_000)
+    page = page_of(folder)
+    index = blocks(folder)["record-index"]
+    kept = len(index["records"]["cell"])
+    assert 0 < kept < 160
+    assert f"holds {kept} of 160 records" in page.text
+    n_left_out = 20 - index["units"]["permutation"].count(1)
+    said = f"thoughts left out for {20 - n_left_out}, whole records for {n_left_out}."
+    assert f"Order 1, 20 questions: {said}" in page.text
+
+
+def test_a_run_without_records_has_a_page(tmp_path):
+    records = make_records(2)
+    empty = {"n_records": 0, "cells": [], "comparisons": {"by_budget": [], "conventional": None}}
+    empty = make_summary(records) | empty
+    write_report(write_run_folder(tmp_path / "run", [], empty))
+    assert browsed(tmp_path / "run") == []

@@ -1,0 +1,105 @@
+"""Where the model computes: one GPU, several, or the processor. Decided, and told, before its weights are loaded."""
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+from accelerate.utils import parse_flag_from_env
+from transformers import AutoModelForCausalLM
+
+from basics.errors import UserError
+from thinking.memory_estimate import MemoryEstimate
+
+_DRIVER_FILE = Path("/proc/driver/nvidia/version")
+_DRIVERS_NEEDED = {"12": 525, "13": 580}  # by the CUDA version of torch: NVIDIA's minor version compatibility
+_LEAST_ROWS = 16  # beside the weights: with fewer at a time, GPUs that take turns are the better choice
+
+
+def nvidia_driver() -> str | None:
+    """Version of this machine's NVIDIA driver, such as "580.65.06"; None if there is none."""
+    text = ""
+    if _DRIVER_FILE.is_file():
+        text = _DRIVER_FILE.read_text(encoding="utf-8", errors="replace")
+    elif shutil.which("nvidia-smi"):
+        command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        try:
+            text = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        except (OSError, subprocess.SubprocessError):  # installed, but without a driver that answers
+            return None
+    found = re.search(r"\d{3,}\.\d+(\.\d+)?", text)
+    return found and found[0]
+
+
+def check_no_gpu_is_left_out() -> None:
+    """Raises UserError where a GPU's driver is there but torch cannot use it, unless the processor was asked for."""
+    if torch.cuda.is_available() or _cpu_is_asked_for():
+        return
+    if driver := nvidia_driver():
+        raise UserError(
+            f"an NVIDIA driver {driver} is here, but no GPU can be used: {_why_unusable(driver)}. To compute on the"
+            ' processor on purpose, set CUDA_VISIBLE_DEVICES=""'
+        )
+
+
+def _cpu_is_asked_for():
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
+    return hidden or parse_flag_from_env("ACCELERATE_USE_CPU")  # set by accelerate launch --cpu
+
+
+def _why_unusable(driver):
+    cuda = torch.version.cuda
+    if cuda is None:
+        return f"torch {torch.__version__} was built without CUDA; install the build with CUDA"
+    needed = _DRIVERS_NEEDED.get(cuda.partition(".")[0])
+    if needed and int(driver.partition(".")[0]) < needed:
+        return f"torch {torch.__version__} is built for CUDA {cuda}, which needs driver R{needed} or newer; update it"
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+    return f"torch {torch.__version__} (CUDA {cuda}) finds none; see nvidia-smi (CUDA_VISIBLE_DEVICES: {visible})"
+
+
+def choose_device(encoder, tokens_per_row: int, top_k: int) -> str:
+    """The device of a run in one process: "cpu", a GPU such as "cuda:0", or "auto", which spreads the model.
+
+    Raises what `encoder.weights_folder` raises.
+    """
+    number = 0 if _cpu_is_asked_for() or not torch.cuda.is_available() else torch.cuda.device_count()
+    if number < 2:
+        return "cuda:0" if number else "cpu"
+    estimate = MemoryEstimate(_without_weights(encoder.config), top_k)
+    free = [torch.cuda.mem_get_info(index)[0] for index in range(number)]
+    index = gpu_that_holds(estimate.weights, estimate.one_pass(tokens_per_row), estimate.row(tokens_per_row), free)
+    return "auto" if index is None else f"cuda:{index}"
+
+
+def gpu_that_holds(weights: int, one_pass: int, row: int, free: list[int]) -> int | None:
+    """Index of the GPU with the most free memory if it holds the model and some rows, else None. All in bytes."""
+    roomiest = max(range(len(free)), key=lambda index: free[index])
+    return roomiest if weights + one_pass + _LEAST_ROWS * row <= 0.9 * free[roomiest] else None
+
+
+def _without_weights(config):
+    """The model on the meta device, in the number format in which it will be loaded."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, dtype=config.dtype or torch.float32, trust_remote_code=False)
+
+
+def device_line(device, n_processes: int) -> str:
+    """What the run prints about its device ("cpu", "cuda:1", "auto") before it loads the model."""
+    device = str(device)
+    if device == "cpu":
+        return f"Device: CPU ({platform.machine()}); no GPU is used"
+    number = torch.cuda.device_count()
+    if device == "auto":
+        names = ", ".join(sorted({torch.cuda.get_device_name(index) for index in range(number)}))
+        return f"Device: {number} GPUs ({names}); the model is larger than one of them, so its layers are spread"
+    index = torch.device(device).index or 0
+    total = torch.cuda.get_device_properties(index).total_memory
+    line = f"Device: {device}, {torch.cuda.get_device_name(index)} with {total / 1e9:.0f} GB"
+    if n_processes > 1:
+        return f"{line}; {n_processes} processes, one per GPU"
+    if number > 1:
+        line += f"; of {number} GPUs one is used: accelerate launch --multi_gpu run_experiment.py uses all"
+    return line

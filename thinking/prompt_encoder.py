@@ -1,0 +1,388 @@
+"""Prompts as token ids by the model's own chat template, with the think block open or closed; no weights needed.
+
+What can be refused without the weights is refused here.
+"""
+import hashlib
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoTokenizer, DynamicCache
+
+from basics.errors import UserError
+from basics.hub_faults import HUB_ERRORS, fetched, hub_fault
+from thinking.bounded_text import TextError, bounded_text
+from thinking.model_interface import Readout, ThoughtRequest
+
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+OPENING = "<think>\n"
+NATURAL_CLOSING = "</think>\n\n"
+# Qwen's own early-stopping text: "Thinking Budget" in the Qwen3 report (arXiv 2505.09388, section 4.3)
+CAPPED_CLOSING = (
+    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now."
+    "\n</think>\n\n"
+)
+UNASKED_BLOCK_CLOSING = "\n</think>\n\n"  # for templates that open a think block although told not to
+
+_SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]  # all of a model but its weights
+
+_USER_TEXT_MARK, _ASSISTANT_TEXT_MARK = "USER-TEXT-STANDS-HERE", "ASSISTANT-TEXT-STANDS-HERE"
+_BARS = re.compile("<[|\uff5c][^<>]*[|\uff5c]>")  # U+FF5C is the wide bar of DeepSeek's vocabularies
+_MARKER = re.compile(rf"{_BARS.pattern}|</?(think|tool_call|tool_response)>")
+_TURN_BEGINS = re.compile(r"\b(?:assistant|model|bot|response)\b|</\w+>|\[/\w+\]", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids up to the first sampled token. The last `injected_tokens` of them do not come from the template."""
+
+    ids: list[int]
+    injected_tokens: int
+
+
+class PromptEncoder:
+    """Turns a user text into token ids by the model's own chat template; text can never become a control token.
+
+    model_name names the model in messages; config and tokenizer are those of transformers; folder is where its files
+    lie, None if it has none. Raises UserError for a model that this program cannot run: no chat template, a cache that
+    cannot be masked and cropped.
+    """
+
+    def __init__(self, model_name: str, config, tokenizer, folder: Path | None = None):
+        self.model_name, self.config, self.tokenizer, self.folder = model_name, config, tokenizer, folder
+        _check_can_run(model_name, config, tokenizer)
+        self.control_tokens = {
+            token_id: added.content
+            for token_id, added in self.tokenizer.added_tokens_decoder.items()
+            if added.special or _is_marker(added.content, str(tokenizer.chat_template))
+        }
+        id_of = {text: token_id for token_id, text in self.control_tokens.items()}
+        self.think_open_id, self.think_close_id = id_of.get(THINK_OPEN), id_of.get(THINK_CLOSE)  # None: no such token
+        self._plain_tokenizer = _without_tokens(self.tokenizer, set(self.control_tokens.values()))
+        self._readout_lengths: dict[Readout, int] = {}
+        self._turn = {thinking: self._render_turn(thinking) for thinking in (True, False)}
+        self._check_no_other_block()
+
+    @classmethod
+    def load(cls, model_name: str) -> "PromptEncoder":
+        """From a hub id or a local folder. Raises UserError if it cannot be had or cannot be run."""
+        folder = Path(model_name).expanduser()
+        _check_name(model_name, folder)
+        try:
+            if not folder.is_dir():
+                folder = fetched(model_name, _SMALL_FILES)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        except HUB_ERRORS as error:
+            raise UserError(f"model_name = {model_name!r}: {hub_fault(error, hub_page(model_name))}") from error
+        except Exception as error:  # transformers checks little of what a file says, and raises anything
+            fault = unusable("its configuration or tokenizer", error)
+            raise UserError(f"model_name = {model_name!r}: {fault}") from error
+        return cls(model_name, config, tokenizer, folder)
+
+    def weights_folder(self) -> Path:
+        """The folder of the model with its weights in it. Raises what `fetched` raises."""
+        if not self._is_local():
+            fetched(self.model_name, _weight_files(self.folder), revision=self.folder.name)
+        return self.folder
+
+    def _is_local(self) -> bool:
+        return Path(self.model_name).expanduser().is_dir()
+
+    @property
+    def context_length(self) -> int:
+        """Largest number of tokens that prompt, thought and read-outs may have together."""
+        return self.config.get_text_config(decoder=True).max_position_embeddings
+
+    @property
+    def can_think(self) -> bool:
+        """Whether the chat template opens a think block, or closes one when told not to think."""
+        tails = {thinking: after for thinking, (_, after) in self._turn.items()}
+        return _block_is_open(tails[True]) or (THINK_CLOSE in tails[False] and THINK_CLOSE not in tails[True])
+
+    def check_thinking(self) -> None:
+        """Raises UserError unless the model has a think block that a cap can close."""
+        if not self.can_think:
+            raise UserError(
+                f"model_name = {self.model_name!r}: its chat template opens no think block, so it runs only with"
+                " TOTAL_BUDGET = 0"
+            )
+        if self.think_close_id is None or self.think_open_id is None:
+            raise UserError(
+                f"model_name = {self.model_name!r}: {THINK_OPEN} and {THINK_CLOSE} are not single tokens of its"
+                " vocabulary, so it runs only with TOTAL_BUDGET = 0"
+            )
+
+    def encode_prompt(self, user_text: str, thinking: bool) -> Prompt:
+        """Prompt with its think block open (thinking) or closed or absent (not thinking)."""
+        before, after = self._turn[thinking]
+        template_ids = self.encode_control(before) + self.encode_plain(user_text) + self.encode_control(after)
+        if thinking:
+            added = [] if _block_is_open(after) else self.encode_control(OPENING)
+        else:
+            added = self.encode_control(UNASKED_BLOCK_CLOSING) if _block_is_open(after) else []
+        ids = template_ids + added
+        assert self._block_is_open_in(ids) == thinking, "the think block is not as the cap asks for"
+        return Prompt(ids, len(added))
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Ids of a text in which no control token is recognised."""
+        ids = self._plain_tokenizer.encode(text, add_special_tokens=False).ids
+        assert self.control_tokens.keys().isdisjoint(ids), "user text became a control token"
+        return ids
+
+    def encode_control(self, text: str) -> list[int]:
+        """Ids of one of the program's own texts, control tokens recognised."""
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def encode_readout(self, readout: Readout) -> tuple[list[int], list[list[list[int]]]]:
+        """Ids of the prefix, and per choice and spelling the ids behind it.
+
+        Raises UserError if the vocabulary merges the end of the prefix with the beginning of a spelling.
+        """
+        prefix = self.encode_plain(readout.prefix)
+        choices = []
+        for spellings in readout.choices:
+            encoded = [self.encode_plain(readout.prefix + spelling) for spelling in spellings]
+            if any(ids[: len(prefix)] != prefix or len(ids) == len(prefix) for ids in encoded):
+                raise UserError(
+                    f"model_name = {self.model_name!r}: its tokenizer merges {readout.prefix!r} with what follows"
+                    f" ({spellings[0]!r}), so it cannot be read out"
+                )
+            choices.append([ids[len(prefix) :] for ids in encoded])
+        return prefix, choices
+
+    def chat_frame(self) -> list[list[str]]:
+        """What the template puts before and behind the user's text, thinking and not; part of a run's identity.
+
+        A template can print more than it holds, such as today's date.
+        """
+        return [list(self._turn[thinking]) for thinking in (True, False)]
+
+    @staticmethod
+    def closing_texts() -> list[str]:
+        """Every text around a thought that does not come from the template; part of a run's identity."""
+        return [OPENING, NATURAL_CLOSING, CAPPED_CLOSING, UNASKED_BLOCK_CLOSING]
+
+    def encode_closing(self, stopped: str) -> list[int]:
+        """Ids that close a thought that ended so: "natural", "capped", or "none" (nothing to close)."""
+        return self.encode_control({"natural": NATURAL_CLOSING, "capped": CAPPED_CLOSING, "none": ""}[stopped])
+
+    def tokens_needed(self, request: ThoughtRequest) -> int:
+        """Tokens of context that the request takes at its largest cap: prompt, thought, closing, longest read-out."""
+        cap = max(request.caps)
+        closing = self.encode_closing("capped" if cap else "none")
+        prompt = self.encode_prompt(request.user_text, cap > 0)
+        return len(prompt.ids) + cap + len(closing) + max(map(self._longest_readout, request.readouts.values()))
+
+    def _longest_readout(self, readout: Readout) -> int:
+        if readout not in self._readout_lengths:
+            prefix, choices = self.encode_readout(readout)
+            longest = max(len(spelling) for spellings in choices for spelling in spellings)
+            self._readout_lengths[readout] = len(prefix) + longest
+        return self._readout_lengths[readout]
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of thinking tokens; a character that was cut shows as U+FFFD."""
+        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of vocabulary, merges, chat template and control tokens."""
+        text = self.tokenizer.backend_tokenizer.to_str() + "\n" + str(self.tokenizer.chat_template)
+        text += "\n" + json.dumps(sorted(self.control_tokens.items()))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def model_fingerprint(self) -> str:
+        """Hub commit of the model, or the SHA-256 of a local folder's configuration and weights."""
+        if not self._is_local():
+            return f"commit {self.folder.name}"
+        digest = hashlib.sha256()
+        for path in [*sorted(self.folder.glob("*.safetensors")), self.folder / "config.json"]:
+            with open(path, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return f"sha256 {digest.hexdigest()}"
+
+    def _render_turn(self, thinking: bool) -> tuple[str, str]:
+        turn = [{"role": "user", "content": _USER_TEXT_MARK}]
+        try:
+            rendered = bounded_text(
+                lambda: self.tokenizer.apply_chat_template(
+                    turn, tokenize=False, add_generation_prompt=True, enable_thinking=thinking
+                )
+            )
+        except TextError as fault:
+            raise UserError(f"model_name = {self.model_name!r}: its chat template {fault}") from None
+        parts = rendered.split(_USER_TEXT_MARK)
+        if len(parts) != 2:
+            raise UserError(
+                f"model_name = {self.model_name!r}: its chat template shows the user's text {len(parts) - 1} times,"
+                " once is needed"
+            )
+        return parts[0], parts[1]
+
+    def _check_no_other_block(self) -> None:
+        """Raises UserError if a prompt ends inside a block that is none of think tags.
+
+        Nothing could close it, and what is read out behind it would be a part of it.
+        """
+        for thinking in (False, True) if self.can_think else (False,):
+            tail = self._turn[thinking][1]
+            if _opens_another_block(tail, self._head_of_finished_turn(thinking)):
+                last_line = tail.strip().rpartition("\n")[2][-60:]
+                raise UserError(
+                    f"model_name = {self.model_name!r}: its chat template ends the prompt with {last_line!r}, inside a"
+                    f" block that is not {THINK_OPEN} and that this program cannot close, so it cannot be run with any"
+                    " budget"
+                )
+
+    def _head_of_finished_turn(self, thinking: bool) -> str | None:
+        """What the template puts between a user's text and the assistant's; None if it cannot show an assistant's."""
+        turns = [{"role": "user", "content": _USER_TEXT_MARK}, {"role": "assistant", "content": _ASSISTANT_TEXT_MARK}]
+        try:
+            rendered = bounded_text(
+                lambda: self.tokenizer.apply_chat_template(turns, tokenize=False, enable_thinking=thinking)
+            )
+        except TextError:
+            return None
+        behind_user = rendered.partition(_USER_TEXT_MARK)[2]
+        head, found, _ = behind_user.partition(_ASSISTANT_TEXT_MARK)
+        return head if found else None
+
+    def _block_is_open_in(self, ids: list[int]) -> bool:
+        tags = [token_id for token_id in ids if token_id in (self.think_open_id, self.think_close_id)]
+        return bool(tags) and tags[-1] == self.think_open_id
+
+
+def _block_is_open(rendered: str) -> bool:
+    return rendered.rstrip().endswith(THINK_OPEN)
+
+
+def _is_marker(text: str, template: str) -> bool:
+    """Whether an added token that is not declared special marks structure all the same; else it is text.
+
+    Markers are think and tool tags, tokens between bars, and what the template speaks of. Not so what the template may
+    hold by chance: white space (some vocabularies add runs of blanks) and bare words (`user`, or a term of the field).
+    """
+    if _MARKER.fullmatch(text):
+        return True
+    return text in template and bool(text.strip()) and not re.fullmatch(r"\w+", text)
+
+
+def _opens_another_block(tail: str, head: str | None) -> bool:
+    """Whether a prompt's tail opens something that a finished turn does not have before the assistant's text.
+
+    tail: behind the user's text; head: between the user's text and the assistant's, None if
+    unknown. Think blocks do not count, closed or open. Without a head the tail itself must say whose turn it is: then
+    only marks and tokens between bars may stand behind the role or behind the tag that closes the user's turn.
+    """
+    tail = _without_think_block(tail)
+    if head is not None:
+        head = _without_think_block(head)
+        return not (head.startswith(tail) or head.endswith(tail.lstrip()))
+    *_, behind = _TURN_BEGINS.split(tail)
+    return behind != tail and bool(re.search(r"\w", _BARS.sub("", behind)))
+
+
+def _without_think_block(text: str) -> str:
+    """The text without a think block at its end, closed or open, and without white space there."""
+    text = text.rstrip()
+    if not text.endswith(THINK_CLOSE):
+        return text.removesuffix(THINK_OPEN).rstrip()
+    text = text.removesuffix(THINK_CLOSE)
+    before, opened, _ = text.rpartition(THINK_OPEN)
+    return (before if opened else text).rstrip()
+
+
+def _check_name(model_name: str, folder: Path) -> None:
+    """Raises UserError if the name is neither that of a folder with a model nor a hub id."""
+    looks_local = folder.is_absolute() or model_name.startswith(".") or model_name.count("/") > 1
+    if looks_local and not folder.is_dir():
+        raise UserError(f"model_name = {model_name!r}: no such folder")
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise UserError(f"model_name = {model_name!r}: the folder holds no model (no config.json)")
+    if not folder.is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model_name):
+        raise UserError(f"model_name = {model_name!r}: neither a folder nor a hub id (owner/name)")
+
+
+def _weight_files(folder: Path) -> list[str]:
+    """Names of the safetensors files that hold the weights: one, or those of the index."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return ["model.safetensors"]
+    return sorted(set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()))
+
+
+def _check_can_run(model_name, config, tokenizer):
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(f"model_name = {model_name!r}: it has no fast tokenizer (tokenizer.json)")
+    if not tokenizer.encode("Answer:", add_special_tokens=False):  # transformers makes an empty one in silence
+        raise UserError(f"model_name = {model_name!r}: its tokenizer has no vocabulary (is tokenizer.json missing?)")
+    _check_config(model_name, config.get_text_config(decoder=True), tokenizer)
+    _check_unquantised(model_name, config)
+    context = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+    if not isinstance(context, int) or context < 1:
+        raise UserError(f"model_name = {model_name!r}: its configuration does not say how long its context is")
+    if tokenizer.chat_template is None:
+        raise UserError(f"model_name = {model_name!r}: its tokenizer has no chat template; a chat model is needed")
+    if config.is_encoder_decoder:
+        raise UserError(f"model_name = {model_name!r}: an encoder-decoder model; a decoder-only model is needed")
+    kinds = {type(layer).__name__ for layer in DynamicCache(config=config).layers}
+    if kinds - {"DynamicLayer"}:
+        raise UserError(
+            f"model_name = {model_name!r}: its cache has layers that cannot be masked and cropped"
+            f" ({', '.join(sorted(kinds - {'DynamicLayer'}))}: sliding window or recurrent state); full attention is"
+            " needed"
+        )
+
+
+def _check_config(model_name, config, tokenizer):
+    """Raises UserError if the configuration has no room for a token that text can become."""
+    text_ids = set(tokenizer.get_vocab().values()) - tokenizer.added_tokens_decoder.keys()
+    size = getattr(config, "vocab_size", None)
+    if isinstance(size, int) and size <= max(text_ids, default=0):
+        raise UserError(
+            f"model_name = {model_name!r}: its tokenizer has token {max(text_ids):,}, and its configuration a"
+            f" vocabulary of {size:,} (vocab_size); they are not of one model"
+        )
+
+
+def _check_unquantised(model_name, config):
+    """Raises UserError for quantised weights, which need packages and kernels of their own."""
+    for name in ("quantization_config", "compression_config"):
+        found = getattr(config, name, None) or getattr(config.get_text_config(decoder=True), name, None)
+        if found:
+            method = found.get("quant_method") if isinstance(found, dict) else getattr(found, "quant_method", None)
+            raise UserError(
+                f"model_name = {model_name!r}: its weights are quantised ({getattr(method, 'value', method) or name});"
+                " name the checkpoint that they were made from, with its weights in bfloat16, float16 or float32"
+            )
+
+
+def unusable(what: str, error: BaseException) -> str:
+    """In one line, that files of a model cannot be used, and what transformers or torch says about them."""
+    return f"{what} cannot be used ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
+
+
+def _without_tokens(tokenizer, texts):
+    """A copy of the tokenizer that does not know the added tokens with these texts; the others keep their ids."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state["truncation"] = state["padding"] = state["post_processor"] = None
+    in_vocabulary, kept = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False), []
+    for added in state["added_tokens"]:
+        if added["content"] not in texts:
+            kept.append(added)
+        elif added["content"] not in in_vocabulary:
+            # Ids are given by place: a text that nobody can guess, so that nobody writes it, keeps this one.
+            kept.append(added | {"content": secrets.token_hex(16)})
+    plain = Tokenizer.from_str(json.dumps(state | {"added_tokens": kept}))
+    for added in state["added_tokens"]:
+        assert added["content"] in texts or plain.token_to_id(added["content"]) == added["id"], "a token's id moved"
+    return plain
+
+
+def hub_page(model_name: str) -> str:
+    """Address of a model on the hub, where its terms are accepted."""
+    return f"https://huggingface.co/{model_name}"

@@ -94,7 +94,8 @@ def _statements(shape: str, row: dict, options: tuple, as_given: tuple, layout: 
     field, value = layout.key
     statements = [KeyStatement(shape, field, value, options, as_given, layout.labels)]
     if layout.key_text:
-        statements.append(KeyStatement(shape, f"text of its {field}", layout.key_text, options, as_given, text_only=True))
+        of_text = f"text of its {field}"
+        statements.append(KeyStatement(shape, of_text, layout.key_text, options, as_given, text_only=True))
     for other in _KEY_FIELDS:
         if other == field or other not in row:
             continue

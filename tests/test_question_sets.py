@@ -873,7 +873,8 @@ def test_an_option_that_only_looks_like_a_citation_is_moved_like_any_other(optio
 @pytest.mark.parametrize(
     "text",
     [
-        "Which? A) dog B) cat", "Which of these:\n(a) dog\n(b) cat", "Which: A. dog B. cat", "Which? 1. cat 2. dog 3. cow",
+        "Which? A) dog B) cat", "Which of these:\n(a) dog\n(b) cat", "Which: A. dog B. cat",
+        "Which? 1. cat 2. dog 3. cow",
     ],
 )
 def test_a_question_that_lists_its_options_itself_is_shown_as_given_only(text):

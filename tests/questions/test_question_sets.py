@@ -931,6 +931,6 @@ def test_which_real_questions_are_not_permuted_and_which_options_keep_their_plac
         if len(set(shown)) > 1 and "All of the above" in one.options:
             place = one.options.index("All of the above")
             kept[all(order[place] == place for order in shown)] += 1
-    assert as_given == 40  # 36 cite options; 3 have one behind "None of the above"; 1 has 1 to move
+    assert as_given == 40  # 36 cite options, 3 have one behind "... above", 1 has one to move
     assert set(kept) == {True}
     assert kept[True] > 700

@@ -6,11 +6,12 @@ from string import ascii_uppercase
 
 import numpy as np
 
+from basics.strict_json import canonical_json
 from scoring import diagnostics, metrics
 from scoring.comparisons import METRIC_NAMES, Arm, compare
 from scoring.guaranteed_thresholds import guaranteed_threshold, target_errors
 from scoring.record_columns import CONFIDENCE_NAMES, STAGES, CellColumns, RecordColumns
-from thinking.model_interface import Reading, Readout
+from thinking.model_interface import Reading, Readout, ThoughtRequest
 
 CONFIDENCES = tuple(step / 100 for step in range(101))  # the numbers that a verbalised confidence can be
 
@@ -73,19 +74,41 @@ def prompts_identity() -> dict:
     }
 
 
+# --- requests ----------------------------------------------------------------------------------------------------
+
+
+def answer_request(unit, caps: tuple[int, ...], seed: int) -> ThoughtRequest:
+    """The answer stage of a unit (a question in one order of its options) at every cap."""
+    return ThoughtRequest(
+        user_text=answer_prompt(unit.question.question, unit.options),
+        caps=caps,
+        readouts={"answer": answer_readout(len(unit.options))},
+        random_key=random_key(seed, unit, "answer", None),
+    )
+
+
+def confidence_request(unit, proposed_option: int, caps: tuple[int, ...], seed: int) -> ThoughtRequest:
+    """The confidence stage of a unit and one proposed answer, an index into the options as shown, at every cap."""
+    return ThoughtRequest(
+        user_text=confidence_prompt(unit.question.question, unit.options, proposed_option),
+        caps=caps,
+        readouts={"confidence": CONFIDENCE_READOUT, "p_true": P_TRUE_READOUT},
+        random_key=random_key(seed, unit, "confidence", proposed_option),
+    )
+
+
+def random_key(seed: int, unit, stage: str, proposed_option: int | None) -> str:
+    """What the randomness of a thought is a function of: the row, not the batch."""
+    return canonical_json([seed, *unit.key, stage, proposed_option])
+
+
 # --- scoring -----------------------------------------------------------------------------------------------------
-
-
-def chosen_option(answer: Reading) -> int | None:
-    """Index of the likeliest option as shown; None if the read-out could not be had."""
-    result = answer.readouts["answer"]
-    return None if result is None else int(np.argmax(result.probabilities))
 
 
 def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
     """One line of `records.jsonl`: a unit in a cell, all its fields (README, "Records"). judged: None if no answer."""
-    predicted_option = chosen_option(answer)
     answer_result = answer.readouts["answer"]
+    predicted_option = answer_result and answer_result.likeliest
     confidence = judged.readouts["confidence"] if judged else None
     p_true = judged.readouts["p_true"] if judged else None
     errors = [
@@ -94,14 +117,14 @@ def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
         if reading and reading.error
     ]
     record = {
-        "question_id": unit.question_id,
-        "category": unit.category,
+        "question_id": unit.question.question_id,
+        "category": unit.question.category,
         "permutation": unit.permutation,
         "total_budget": cell.total_budget,
         "answer_thinking_ratio": cell.answer_thinking_ratio,
         "answer_budget": cell.answer_budget,
         "confidence_budget": cell.confidence_budget,
-        "question": unit.question,
+        "question": unit.question.question,
         "options": list(unit.options),
         "option_order": list(unit.option_order),
         "correct_option": unit.correct_option,

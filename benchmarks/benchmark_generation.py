@@ -26,8 +26,9 @@ from evaluation_tool import answer_prompt, confidence_prompt
 from hugging_face_model import HuggingFaceModel
 from questions.question_sets import load_questions, select_questions
 from runs.budgets import make_cells
+from runs.computation import compute_records
+from runs.units import make_units
 from thinking.prompt_encoder import PromptEncoder
-from thinking.two_stages import compute_records
 
 SAMPLING = (run_experiment.TEMPERATURE, run_experiment.TOP_P, run_experiment.TOP_K)
 SEED = run_experiment.SEED
@@ -328,7 +329,7 @@ def main() -> None:
     ):
         if not n:
             continue
-        units = list(run_experiment.make_units(select_questions(questions, n, SEED), 1, SEED))
+        units = list(make_units(select_questions(questions, n, SEED), 1, SEED))
         timed(model, lambda units=units, cells=cells: run_program(model, units[:2], cells[:1], 2))  # warm
         rows_of_b = best_batch(model, units, one_cell, args) if "b" in arms else 0
         found = compare(model, units, cells, args, arms, rows_of_b)

@@ -31,11 +31,12 @@ from hugging_face_model import HuggingFaceModel
 from questions.question_sets import load_questions, select_questions
 from runs import provenance
 from runs.budgets import make_cells
+from runs.computation import compute_records
+from runs.units import make_units
 from thinking.capped_decoding import CappedDecoder, Thought
 from thinking.devices import check_no_gpu_is_left_out, device_line
 from thinking.model_interface import ThoughtRequest
 from thinking.prompt_encoder import PromptEncoder
-from thinking.two_stages import compute_records
 
 SAMPLING = (run_experiment.TEMPERATURE, run_experiment.TOP_P, run_experiment.TOP_K)
 READOUTS = {"answer": answer_readout(4), "p_true": P_TRUE_READOUT}
@@ -285,7 +286,7 @@ def whole_run(bench) -> dict:
     """A run of demo questions: seconds of the wall, by kind of pass, and in the device's kernels."""
     model = bench.load(bench.large)
     questions = select_questions(load_questions(run_experiment.DEMO["DATASET"], None, "").questions, 16, 1)
-    units, cells = run_experiment.make_units(questions, 1, 1), make_cells([64 if bench.on_gpu else 16], [0, 0.5, 1])
+    units, cells = make_units(questions, 1, 1), make_cells([64 if bench.on_gpu else 16], [0, 0.5, 1])
     compute_records(model, units[:2], cells, 1, 2)
     model.decoder.seconds = dict.fromkeys(model.decoder.seconds, 0.0)
     started = time.perf_counter()

@@ -15,10 +15,12 @@ from pathlib import Path
 
 from checks.kill_and_resume import differences
 from questions.question_sets import Question
-from run_experiment import make_units, think_through
+from run_experiment import compute_all
 from runs.budgets import make_cells
+from runs.computation import Computation, open_journal
 from runs.journal import read_records
 from runs.processes import OneProcess
+from runs.units import make_units
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,7 +44,9 @@ def cut_and_resume(model, units, cells, folder: Path, every: int) -> tuple[int, 
 
 def _resume(model, units, cells, folder, batch_size):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        think_through(OneProcess(), model, units, cells, SEED, batch_size, folder, entry={})
+        journal = open_journal(folder / "records.jsonl", units, cells)
+        computation = Computation(model, cells, SEED, batch_size, journal, len(units) * len(cells))
+        compute_all(computation, units, OneProcess())
 
 
 def main(argv: list[str]) -> int:

@@ -25,10 +25,11 @@ from questions.option_orders import permuted
 from questions.question_sets import Question, QuestionSet, fingerprint, load_questions
 from runs.budgets import make_cells
 from runs.check import run_problems
-from runs.journal import Journal, read_records
+from runs.computation import compute_records, open_journal
+from runs.journal import read_records
 from runs.results_folder import SCHEMA_VERSION, run_name
+from runs.units import make_units
 from thinking.model_interface import Reading, ReadoutResult
-from thinking.two_stages import Unit, compute_records
 
 # --- Hostile files -------------------------------------------------------------------------------------------------
 
@@ -295,11 +296,7 @@ class HostileModel:
 def write_hostile_run(save_dir: Path, questions: list[Question], thought: str, breaks: bool) -> Path:
     """A finished run folder of the questions, written by the program's own functions."""
     cells = make_cells([0, 10], [0, 0.5])
-    units = [
-        Unit(one.question_id, one.category, number, one.question, *_shown(one, number))
-        for one in questions
-        for number in range(2)
-    ]
+    units = make_units(questions, 2, 1)
     identity = {
         "schema_version": SCHEMA_VERSION, "questions": fingerprint(questions), "seed": 1, "n_permutations": 2,
         "cells": [asdict(cell) for cell in cells], "model": thought, "prompts": prompts_identity(),
@@ -313,17 +310,11 @@ def write_hostile_run(save_dir: Path, questions: list[Question], thought: str, b
                       "skipped": [{"row": thought, "reason": thought}], "notes": [{"row": thought, "note": thought}]},
     }  # fmt: skip
     write_json(folder / "config.json", config)
-    keys = {(unit.question_id, unit.permutation) for unit in units}
-    journal = Journal(folder / "records.jsonl", keys, [(c.total_budget, c.answer_thinking_ratio) for c in cells])
+    journal = open_journal(folder / "records.jsonl", units, cells)
     journal.append(compute_records(HostileModel(thought, breaks), units, cells, 1, 4))
     summary = summarise(read_records(folder / "records.jsonl"), 0.05, 1)
     write_json(folder / "summary.json", summary | {"run": config})
     return folder
-
-
-def _shown(question, number):
-    shown = permuted(question, number, 1)
-    return shown.options, shown.option_order, shown.correct_option
 
 
 def check_run(folder: Path, questions: list[Question]) -> None:

@@ -38,16 +38,16 @@ def run_logged(log: str, arguments: list[str]) -> None:
     from runs import stop_signals
 
     stop_signals.listen()
-    from thinking import two_stages
+    from runs import computation
 
-    compute_records = two_stages.compute_records
+    compute_records = computation.compute_records
 
     def logged(model, units, *others):
         with open(log, "a", encoding="utf-8") as file:
-            file.write(json.dumps([[unit.question_id, unit.permutation] for unit in units]) + "\n")
+            file.write(json.dumps([unit.key for unit in units]) + "\n")
         return compute_records(model, units, *others)
 
-    two_stages.compute_records = logged
+    computation.compute_records = logged
     sys.argv = ["run_experiment.py", *arguments]
     runpy.run_path(str(ROOT / "run_experiment.py"), run_name="__main__")
 
@@ -63,7 +63,7 @@ class Attempts:
     def start(self, batch_size: int) -> subprocess.Popen:
         """A process of the run; its log of batches comes to the others'."""
         flags = [*self.experiment, "--batch-size", str(batch_size), "--save-dir", str(self.save_dir)]
-        command = [sys.executable, __file__, "--as-run", str(self.log), *flags]
+        command = [sys.executable, "-m", "checks.kill_and_resume", "--as-run", str(self.log), *flags]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def computed(self) -> list[int]:

@@ -75,3 +75,22 @@ def ideal_auroc(answer_budget: int, confidence_budget: int) -> float | None:
         wrong_below -= group.wrong
         pairs += (group.share - group.wrong) * (wrong_below + group.wrong / 2)
     return pairs / (all_right * all_wrong)
+
+
+def ideal_table(cells: list, target_error: float) -> str:
+    """What a reasoner without a slip reaches on the demo's task, a line per cell (`runs.budgets.Cell`).
+
+    It is the known truth beside which the demo's results stand.
+    """
+    lines = ["", "An ideal reasoner on all the demo's questions, by arithmetic (demo/ideal.py):"]
+    lines.append(f"{'budget':>7}{'ratio':>7}{'accuracy':>19}{'AUROC':>37}{'AURC':>7}{f'cover@{target_error:g}':>12}")
+    for cell in cells:
+        caps = (cell.answer_budget, cell.confidence_budget)
+        line = f"{cell.total_budget:>7}{_shown(cell.answer_thinking_ratio, 2):>7}{ideal_accuracy(caps[0]):>19.3f}"
+        line += f"{_shown(ideal_auroc(*caps), 3):>37}{ideal_aurc(*caps):>7.3f}"
+        lines.append(line + f"{ideal_coverage(*caps, target_error):>12.3f}")
+    return "\n".join([*lines, ""])
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -4,15 +4,17 @@
     python -m demo.measure --model OUT_DIR/model --total-budget 200
 """
 import argparse
-import json
 from pathlib import Path
 
 from demo.ideal import ideal_accuracy, ideal_aurc, ideal_auroc, ideal_coverage
 from evaluation_tool import summarise
 from hugging_face_model import HuggingFaceModel
+from questions.option_orders import Unit
+from questions.question_sets import load_questions
 from runs.budgets import make_cells
+from runs.computation import compute_records
+from runs.units import make_units
 from thinking.prompt_encoder import PromptEncoder
-from thinking.two_stages import Unit, compute_records
 
 DEMO = Path(__file__).resolve().parent
 
@@ -26,14 +28,7 @@ BATCH_SIZE = 40
 
 def read_units(path: Path) -> list[Unit]:
     """The questions of the demo's file, options in the order given."""
-    units = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        options = tuple(row["choices"])
-        units.append(
-            Unit(row["id"], row["subject"], 0, row["question"], options, tuple(range(len(options))), row["answer"])
-        )
-    return units
+    return make_units(load_questions(str(path), None, "").questions, 1, SEED)
 
 
 def measure(folder: Path, questions: Path, total_budgets: list[int]) -> dict:

@@ -14,36 +14,54 @@ from basics.strict_json import sha256_of
 from questions.question_sets import Question
 
 
-@dataclass(frozen=True)
-class PermutedQuestion:
-    """One order of a question's options.
+@dataclass(frozen=True, slots=True)  # slots: there are several per question, all in memory
+class Unit:
+    """A question in one order of its options.
 
-    option_order: indices into the original options, in the order shown; correct_option: index into those shown.
+    permutation: number of the order, 0 for the order as given. option_order: (options,) indices into the options of
+    the question, in the order shown.
     """
 
-    options: tuple[str, ...]
+    question: Question
+    permutation: int
     option_order: tuple[int, ...]
-    correct_option: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """(question_id, permutation): names the unit in a journal."""
+        return self.question.question_id, self.permutation
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options as shown."""
+        return tuple(self.question.options[option] for option in self.option_order)
+
+    @property
+    def correct_option(self) -> int:
+        """Index into the options as shown."""
+        return self.option_order.index(self.question.correct_option)
 
 
-def permuted(question: Question, permutation: int, seed: int) -> PermutedQuestion:
-    """The options in order number `permutation` (>= 0); number 0 is the order as given.
+def permuted(question: Question, permutation: int, seed: int) -> Unit:
+    """The question with its options in order number `permutation` (>= 0); number 0 is the order as given.
 
-    Options that stand for others as a whole ("All of the above", "Both ...") keep their place. Only the order as given
-    has a question with an option that cites others by number or letter, with an option "... above" in the midst of
-    others, or whose text lists its options itself. The orders of a question are drawn without replacement, so numbers
-    differ in order until every order has had its turn; then the same sequence begins again.
+    Options that stand for all others ("All of the above", "Both ...") keep their place. A question has only the order
+    as given if an option cites others by number or letter, if an option "... above" stands between others, or if its
+    text lists its options. The orders of a question are drawn without replacement: they differ until each was used,
+    then the same sequence begins again.
     """
     movable = _movable_options(question)
     rank = _rank_of_order(question.question_id, permutation, math.factorial(len(movable)), seed)
     order = list(range(len(question.options)))
     for position, option in zip(movable, _order_of_rank(movable, rank), strict=True):
         order[position] = option
-    return PermutedQuestion(
-        options=tuple(question.options[option] for option in order),
-        option_order=tuple(order),
-        correct_option=order.index(question.correct_option),
-    )
+    return Unit(question, permutation, _one_object(tuple(order)))
+
+
+@cache
+def _one_object(order: tuple[int, ...]) -> tuple[int, ...]:
+    """Units with equal orders share one object: a run has many units and few orders."""
+    return order
 
 
 def _rank_of_order(question_id: str, permutation: int, n_orders: int, seed: int) -> int:

@@ -112,6 +112,11 @@ class Journal:
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
 
+    def take_over_processes(self) -> None:
+        """Takes over the journals of all other processes of the run that lie beside this one."""
+        for path in process_journals(self.path.parent):
+            self.take_over(path)
+
     def append(self, units: list[list[dict]]) -> None:
         """Writes the records of complete units and flushes them to disk: all of them, or none and UserError."""
         lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for unit in units for record in unit]

@@ -26,7 +26,7 @@ class ToldElsewhere(UserError):  # noqa: N818 - as UserError, a message and no f
     """Another process prints why the run ends."""
 
 
-def speaks_for_machine() -> bool:
+def is_local_main() -> bool:
     """Whether this process prints what every process of its machine meets alike. Needs no torch."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
@@ -36,7 +36,7 @@ def is_launched() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def dealt(n_units: int, n_processes: int) -> list[list[int]]:
+def shares_of(n_units: int, n_processes: int) -> list[list[int]]:
     """Indices of units per process. Units come longest first; dealt there and back, shares weigh the same."""
     shares = [[] for _ in range(n_processes)]
     for index in range(n_units):
@@ -50,9 +50,15 @@ class OneProcess:
 
     index, number, is_main, device = 0, 1, True, None
 
-    def say(self, text: str) -> None:
-        """Prints a line, once per run."""
-        print(text, flush=True)
+    @property
+    def place(self) -> dict:
+        """This process among those of the run, as `config.json` has it."""
+        return {"process_index": self.index, "n_processes": self.number}
+
+    def say(self, text: str | None) -> None:
+        """Prints a line, once per run; nothing for None."""
+        if text is not None:
+            print(text, flush=True)
 
     def check(self) -> None:
         """Raises UserError if another process has ended before its time."""
@@ -61,7 +67,7 @@ class OneProcess:
         """Waits for all processes; their entries for `config.json`. Raises UserError if one has another run."""
         return [entry]
 
-    def hand_out(self, left: list[int]) -> list[int]:
+    def deal(self, left: list[int]) -> list[int]:
         """Main process: deals what is left, indices of the run's units, longest first; its own share."""
         return left
 
@@ -116,16 +122,16 @@ class SeveralProcesses(OneProcess):
             entries.append(other_entry)
         return entries
 
-    def hand_out(self, left):
+    def deal(self, left):
         """As in OneProcess."""
-        shares = [[left[place] for place in share] for share in dealt(len(left), self.number)]
+        shares = [[left[place] for place in share] for share in shares_of(len(left), self.number)]
         for other in range(1, self.number):
             self._put(f"share/{other}", shares[other])
         return shares[0]
 
-    def own_share(self) -> list[int]:
-        """Not the main process: its share, as indices of the run's units."""
-        return self._wait_for(f"share/{self.index}")
+    def own_share(self, units: list) -> list:
+        """Not the main process: its share of the run's units."""
+        return [units[index] for index in self._wait_for(f"share/{self.index}")]
 
     def progress(self, units, tokens):
         """As in OneProcess."""
@@ -206,7 +212,7 @@ class SeveralProcesses(OneProcess):
                 self.store.set(f"beat/{self.index}", str(beats))
                 if self.store.check(["failure"]):
                     machine, text, _ = json.loads(self.store.get("failure"))
-                    speaks = machine != os.environ.get("GROUP_RANK", "0") and speaks_for_machine()
+                    speaks = machine != os.environ.get("GROUP_RANK", "0") and is_local_main()
                     self._trouble = (not speaks, text)
                 elif self.is_main and (silent := self._silent_for(_SILENCE, ("failed", "stopped"))):
                     self._trouble = (False, _died(silent, self.number))
@@ -236,29 +242,29 @@ def _died(indices: list[int], number: int) -> str:
 
 
 @contextmanager
-def joined() -> Iterator[OneProcess]:
+def process_group() -> Iterator[OneProcess]:
     """This process among those of the run. An error that only one meets ends all, and is told once."""
     if not is_launched():
         yield OneProcess()
         return
-    team, outcome = _join(), "failed"
+    group, outcome = _join(), "failed"
     try:
-        yield team
+        yield group
         outcome = "done"
     except UserError as error:
         outcome = "told"
-        if isinstance(error, ToldElsewhere) or not team.is_first_to_fail(str(error)):
+        if isinstance(error, ToldElsewhere) or not group.is_first_to_fail(str(error)):
             raise ToldElsewhere(str(error)) from error
         raise
     except Stopped as stop:
         outcome = "stopped"
-        if reason := team.after_stop():
+        if reason := group.after_stop():
             raise reason from stop
-        if not team.is_main:
+        if not group.is_main:
             raise ToldElsewhere(str(stop)) from stop
         raise
     finally:
-        team.leave(outcome)
+        group.leave(outcome)
 
 
 def _join() -> SeveralProcesses:
@@ -270,7 +276,7 @@ def _join() -> SeveralProcesses:
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
     on_machine = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if not on_cpu and on_machine > torch.cuda.device_count():
-        raise (UserError if speaks_for_machine() else ToldElsewhere)(
+        raise (UserError if is_local_main() else ToldElsewhere)(
             f"{on_machine} processes were launched here on {torch.cuda.device_count()} GPUs: one process per GPU is"
             " allowed (--num_processes)"
         )

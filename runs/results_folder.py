@@ -86,6 +86,20 @@ def _texts(value, place: str) -> Iterator[tuple[str, str]]:
             yield from _texts(inner, f"{place}[{index}]")
 
 
+def other_target_error(folder: Path, target_error: float) -> str | None:
+    """A line if the summary in a run folder has another target error than the one that will take its place."""
+    try:
+        before = strict_json((folder / "summary.json").read_bytes())["target_error"]
+    except (OSError, ValueError, KeyError, TypeError):  # none is there, or none that can be read
+        return None
+    if not isinstance(before, float) or before == target_error:
+        return None
+    return (
+        f"TARGET_ERROR is {target_error:g}, in the summary that is there it is {before:g}: summary.json, figures and"
+        " report.html are written anew; the records stay"
+    )
+
+
 # --- One run among others ------------------------------------------------------------------------------------------
 
 # What a setting only names: the same name may stand for other content tomorrow.

@@ -1,7 +1,9 @@
-"""What the programs say on a terminal: in whatever encoding it has, and in one line where a package is missing."""
+"""What the program says on a terminal, in whatever encoding it has: table and answer at the end, faults in one line."""
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from textwrap import fill
 
 from basics.errors import one_line
 
@@ -36,3 +38,58 @@ def _one_line_for_imports(otherwise):
         os._exit(2)  # an exception hook cannot set the exit status otherwise
 
     return hook
+
+
+def ended(status: int, reason: str) -> int:
+    """Says why the program ends, and gives back its exit status."""
+    with suppress(OSError):  # nobody can be told if what is printed goes to a full disk
+        print(f"run_experiment.py: {one_line(reason)}", file=sys.stderr, flush=True)
+    return status
+
+
+def results_table(summary: dict) -> str:
+    """The closing table: a line per cell, then what was missing and how the caps held."""
+    target = summary["target_error"]
+    header = f"{'budget':>7}{'ratio':>7}{'records':>9}{'accuracy':>10}{'95% interval':>16}{'ECE':>7}{'Brier':>7}"
+    header += f"{'AUROC':>7}{'AURC':>7}{f'cover@{target:g}':>12}"
+    lines = ["", header]
+    for cell in summary["cells"]:
+        verbalised, interval = cell["confidences"]["confidence"], cell["accuracy_interval"]
+        line = f"{cell['total_budget']:>7}{shown_number(cell['answer_thinking_ratio'], 2):>7}{cell['n_records']:>9,}"
+        line += f"{shown_number(cell['accuracy']):>10}"
+        line += f"{_range(interval):>16}"
+        for name in ("ece", "brier", "auroc", "aurc"):
+            line += f"{shown_number(verbalised[name]):>7}"
+        lines.append(line + f"{shown_number(verbalised['coverage_at_target']):>12}")
+    questions, cells = summary["run"]["questions"], len(summary["cells"])
+    sampled, alone = (summary[f"{name}_thinking_tokens"]["total"] for name in ("sampled", "standalone"))
+    missing = sum(cell["confidences"]["confidence"]["n_missing"] for cell in summary["cells"])
+    lines += [
+        "",
+        f"Records: {summary['n_records']:,}, with errors: {summary['n_errors']:,}, without a confidence: {missing:,}.",
+        f"Questions: {questions['used']:,} of {questions['loaded']:,}. Rows skipped: {questions['n_skipped']:,}"
+        f"{' (config.json lists them)' if questions['n_skipped'] else ''}.",
+        f"Budget audit: {summary['n_records']:,} records, largest overshoot {summary['largest_overshoot']} tokens.",
+        f"Thinking tokens: {sampled:,} sampled; "
+        + (f"the {cells} cells run one by one would have sampled {alone:,}." if cells > 1 else "one cell."),
+    ]
+    return "\n".join(lines)
+
+
+def answer_text(comparisons: dict) -> str:
+    """What the comparisons allow to say, a paragraph per total budget and one for the conventional arm."""
+    answers = [entry["answer"] for entry in comparisons["by_budget"]]
+    if not answers:
+        answers.append("There is nothing to compare: this run has a single arm.")
+    if comparisons["conventional"]:
+        answers.append(comparisons["conventional"]["answer"])
+    return "\n".join(["", *(fill(answer, 110) for answer in answers), ""])
+
+
+def _range(interval: dict[str, float] | None) -> str:
+    return "-" if interval is None else f"{interval['low']:.3f}-{interval['high']:.3f}"
+
+
+def shown_number(value: float | None, digits: int = 3) -> str:
+    """A dash for None."""
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -14,16 +14,16 @@ from evaluation_tool import (
     answer_prompt,
     answer_readout,
     check_caps,
-    chosen_option,
     confidence_prompt,
     make_record,
     prompts_identity,
     sampled_thinking_tokens,
     summarise,
 )
+from questions.option_orders import Unit
+from questions.question_sets import Question
 from runs.budgets import make_cells
 from thinking.model_interface import Reading, ReadoutResult
-from thinking.two_stages import Unit
 
 # --- prompts beside their read-outs --------------------------------------------------------------------------------
 
@@ -95,13 +95,8 @@ def reading(result, cap=10, used=3):
     return Reading(cap, [1] * used, "...", "capped", 5, 6, 7, {"answer": result})
 
 
-def test_the_likeliest_option_is_chosen_and_a_missing_readout_chooses_none():
-    assert chosen_option(reading(ReadoutResult([0.2, 0.5, 0.3], 0.9))) == 1
-    assert chosen_option(reading(None)) is None
-
-
 def test_a_record_holds_the_value_of_each_readout_and_not_that_of_another_choice():
-    unit = Unit("q", "radio", 0, "Why?", ("one", "two", "three"), (0, 1, 2), 1)
+    unit = Unit(Question("q", "Why?", ("one", "two", "three"), 1, "radio"), 0, (0, 1, 2))
     (cell,) = make_cells([20], [0.5])
     answer = reading(ReadoutResult([0.2, 0.5, 0.3], 0.9))
     confidence = [0.0] * 101

@@ -21,19 +21,18 @@ from whole_runs import SCRIPT, records_by_key, run_folder, with_flag
 
 import hugging_face_model
 import run_experiment
-from basics.errors import UserError
 from basics.strict_json import sha256_of
-from evaluation_tool import CONFIDENCE_NAMES, summarise
+from evaluation_tool import CONFIDENCE_NAMES, answer_request, confidence_request, summarise
 from hugging_face_model import HuggingFaceModel
-from questions.option_orders import permuted
-from questions.question_sets import Question, QuestionSet, select_questions
+from questions.option_orders import Unit, permuted
+from questions.question_sets import Question, select_questions
 from report import figures as plot_results
+from runs import identity
 from runs.budgets import make_cells
 from runs.check import check_results
 from runs.journal import read_records
 from runs.results_folder import SCHEMA_VERSION
 from thinking.capped_decoding import choose_tokens, uniforms
-from thinking.two_stages import Unit, answer_request, confidence_request
 
 STAGE_FIELDS = {
     "thinking", "thinking_ids", "thinking_tokens", "stopped", "prompt_tokens", "injected_tokens", "readout_tokens",
@@ -169,7 +168,7 @@ def identity_hash(settings=(), cells=(20, 0.5), question=QUESTION, encoder=None,
     model = SimpleNamespace(dtype=dtype, device=torch.device(device))
     cells = make_cells([cells[0]], [cells[1]])
     settings = IDENTITY_SETTINGS | dict(settings)
-    return sha256_of(run_experiment.run_identity(settings, cells, [question], encoder or FakeEncoder(), model))
+    return sha256_of(identity.run_identity(settings, cells, [question], encoder or FakeEncoder(), model))
 
 
 OTHER_PARTS = {
@@ -195,7 +194,7 @@ def test_each_part_of_the_identity_decides_the_hash(part):
 @pytest.mark.parametrize("part", ["SCHEMA_VERSION", "prompts_identity"])
 def test_version_and_prompts_decide_the_hash(monkeypatch, part):
     before = identity_hash()
-    monkeypatch.setattr(run_experiment, part, {"SCHEMA_VERSION": -1, "prompts_identity": dict}[part])
+    monkeypatch.setattr(identity, part, {"SCHEMA_VERSION": -1, "prompts_identity": dict}[part])
     assert identity_hash() != before
 
 
@@ -209,7 +208,7 @@ def test_the_rules_that_no_text_of_the_identity_shows_are_those_of_the_schema_ve
     options = ("a", "b", "c", "d", "e")
     question = Question("q1", "Why?", options, 2, None)
     orders = [permuted(question, number, 42).option_order for number in range(4)]
-    unit = Unit("q1", None, 3, "Why?", options, orders[3], 0)
+    unit = Unit(question, 3, orders[3])
     keys = [answer_request(unit, (1,), 42).random_key, confidence_request(unit, 4, (1,), 42).random_key]
     drawn = uniforms(keys[0], 3)
     scores = torch.arange(8.0).mul(0.7).sin().repeat(3, 1)
@@ -249,8 +248,7 @@ def test_another_target_error_on_a_finished_run_says_that_it_writes_the_summary_
 def test_the_demo_is_known_however_its_paths_are_written(monkeypatch, model_name, dataset, is_demo):
     monkeypatch.chdir(run_experiment.HERE)
     settings = {"model_name": model_name, "DATASET": dataset}
-    question_set = QuestionSet([], [], [])
-    assert run_experiment.run_config(settings, {}, question_set, 0)["is_demo"] is is_demo
+    assert run_experiment.is_demo(settings) is is_demo
 
 
 def test_budget_zero_runs_a_model_that_cannot_think(arguments, tmp_path):
@@ -333,47 +331,6 @@ def test_architectures_that_name_their_sizes_otherwise_run_to_the_end(
     records = list(read_records(run_folder(arguments) / "records.jsonl"))
     assert [record["error"] for record in records] == [None] * 4
     assert {round(sum(record["answer_probabilities"]), 6) for record in records} == {1}
-
-
-def test_units_come_longest_first_and_the_longest_proposed_answer_is_counted(tiny_model):
-    short = Unit("short", None, 0, "Why?", ("a", "b"), (0, 1), 0)
-    long = Unit("long", None, 0, "Why?", ("a", "word " * 200), (0, 1), 0)
-    cells = make_cells([20], [0.5])
-    units, tokens_per_row, too_long = run_experiment.longest_first([short, long], tiny_model.encoder, cells)
-    assert (units, too_long) == ([long, short], {})
-    assert tokens_per_row == tiny_model.encoder.tokens_needed(confidence_request(long, 1, (10,), 0))
-
-
-class NarrowEncoder:
-    """A context of 1,000 tokens; a question needs as many as its text says, and two more in its second order."""
-
-    context_length = 1000
-
-    def encode_plain(self, text):
-        return [0] * len(text)
-
-    def tokens_needed(self, request):
-        given, second = re.search(r"needs (\d+)", request.user_text)[1], "A) b" in request.user_text
-        return int(given) + 2 * second
-
-
-def test_close_to_the_context_every_order_is_measured_and_a_question_too_long_in_one_is_left_out_in_all():
-    def in_both_orders(name, needs):
-        text = f"needs {needs}"
-        return [Unit(name, None, 0, text, ("a", "b"), (0, 1), 0), Unit(name, None, 1, text, ("b", "a"), (1, 0), 1)]
-
-    short, close, over, far = [
-        in_both_orders(*row) for row in (("short", 100), ("close", 998), ("over", 999), ("far", 2000))
-    ]
-    cells = make_cells([20], [0.5])
-    units, tokens_per_row, too_long = run_experiment.longest_first(
-        [*over, *short, *far, *close], NarrowEncoder(), cells
-    )
-    assert units == [*reversed(close), *short]
-    assert tokens_per_row == 1000
-    assert too_long == {"over": 1001, "far": 2002}
-    with pytest.raises(UserError, match=r"question 'over': .* need 1,001 tokens, the model's context holds 1,000, and"):
-        run_experiment.longest_first([*far, *over], NarrowEncoder(), cells)
 
 
 def test_one_question_too_long_for_the_model_is_skipped_with_its_reason(arguments, tmp_path, capsys):

@@ -32,6 +32,11 @@ class ReadoutResult:
     probabilities: list[float]
     mass: float
 
+    @property
+    def likeliest(self) -> int:
+        """Index of the likeliest choice, the first of equal ones."""
+        return self.probabilities.index(max(self.probabilities))
+
 
 @dataclass(frozen=True)
 class ThoughtRequest:

@@ -1,122 +1,62 @@
-"""From units (a question in one order of its options) to records: answer stage, then confidence stage."""
-import sys
-from dataclasses import dataclass
+"""Two stages of thinking about one question: the answer first, then the confidence in it. Knows no prompt."""
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from basics.strict_json import canonical_json
-from evaluation_tool import (
-    CONFIDENCE_READOUT,
-    P_TRUE_READOUT,
-    answer_prompt,
-    answer_readout,
-    chosen_option,
-    confidence_prompt,
-    make_record,
-)
-from runs.budgets import Cell
-from thinking.memory_faults import is_out_of_memory
 from thinking.model_interface import Reading, ReasoningModel, ThoughtRequest
 
 
-@dataclass(frozen=True, slots=True)  # slots: there are several per question, all in memory
-class Unit:
-    """A question with its options in one order.
+@dataclass(frozen=True)
+class TwoStages:
+    """What is asked of the model about one question.
 
-    options: as shown. option_order: (options,) indices into the original options. correct_option: index into the
-    options as shown. category: None if the question set has none.
+    answer: the answer stage, at every answer cap; its only read-out chooses the answer. confidence: from the index of
+    the chosen answer to the confidence stage that judges it, at every confidence cap.
     """
 
-    question_id: str
-    category: str | None
-    permutation: int
-    question: str
-    options: tuple[str, ...]
-    option_order: tuple[int, ...]
-    correct_option: int
+    answer: ThoughtRequest
+    confidence: Callable[[int], ThoughtRequest]
 
 
-def random_key(seed: int, unit: Unit, stage: str, proposed_option: int | None) -> str:
-    """What the randomness of a thought belongs to: the row, not the batch."""
-    return canonical_json([seed, unit.question_id, unit.permutation, stage, proposed_option])
+def read_two_stages(
+    model: ReasoningModel, questions: list[TwoStages], cap_pairs: list[tuple[int, int]], batch_size: int
+) -> list[list[tuple[Reading, Reading | None]]]:
+    """Per question and pair (answer cap, confidence cap), in these orders: the two readings.
 
-
-def answer_request(unit: Unit, caps: tuple[int, ...], seed: int) -> ThoughtRequest:
-    """The answer stage of a unit at every cap."""
-    return ThoughtRequest(
-        user_text=answer_prompt(unit.question, unit.options),
-        caps=caps,
-        readouts={"answer": answer_readout(len(unit.options))},
-        random_key=random_key(seed, unit, "answer", None),
-    )
-
-
-def confidence_request(unit: Unit, proposed_option: int, caps: tuple[int, ...], seed: int) -> ThoughtRequest:
-    """The confidence stage of a unit and one proposed answer at every cap."""
-    return ThoughtRequest(
-        user_text=confidence_prompt(unit.question, unit.options, proposed_option),
-        caps=caps,
-        readouts={"confidence": CONFIDENCE_READOUT, "p_true": P_TRUE_READOUT},
-        random_key=random_key(seed, unit, "confidence", proposed_option),
-    )
-
-
-def compute_records(
-    model: ReasoningModel, units: list[Unit], cells: list[Cell], seed: int, batch_size: int
-) -> list[list[dict]]:
-    """Records per unit, inside in the order of the cells.
-
-    One thought per unit in the answer stage and one per unit and distinct proposed answer in the confidence stage,
-    each sampled once up to the largest cap that a cell needs. batch_size: thoughts at a time, >= 1.
+    The second reading is None where no answer could be read out. One thought is sampled per question in the answer
+    stage, and one per question and distinct chosen answer in the confidence stage, each once, up to the largest cap
+    that a pair needs. batch_size: thoughts at a time, >= 1.
     """
-    answer_caps = tuple(sorted({cell.answer_budget for cell in cells}))
-    answers = _readings(model, [answer_request(unit, answer_caps, seed) for unit in units], batch_size)
-
-    caps_by_proposal: dict[tuple[int, int], set[int]] = {}
+    answers = _readings(model, [question.answer for question in questions], batch_size)
+    caps_by_choice: dict[tuple[int, int], set[int]] = {}
     for index, by_cap in enumerate(answers):
-        for cell in cells:
-            proposed_option = chosen_option(by_cap[cell.answer_budget])
-            if proposed_option is not None:
-                caps_by_proposal.setdefault((index, proposed_option), set()).add(cell.confidence_budget)
+        for answer_cap, confidence_cap in cap_pairs:
+            choice = chosen_answer(by_cap[answer_cap])
+            if choice is not None:
+                caps_by_choice.setdefault((index, choice), set()).add(confidence_cap)
     # Thoughts of like length share a batch, so that few rows run to the end of it.
-    caps_by_proposal = dict(sorted(caps_by_proposal.items(), key=lambda item: -max(item[1])))
+    caps_by_choice = dict(sorted(caps_by_choice.items(), key=lambda item: -max(item[1])))
     requests = [
-        confidence_request(units[index], proposed_option, tuple(sorted(caps)), seed)
-        for (index, proposed_option), caps in caps_by_proposal.items()
+        replace(questions[index].confidence(choice), caps=tuple(sorted(caps)))
+        for (index, choice), caps in caps_by_choice.items()
     ]
-    confidences = dict(zip(caps_by_proposal, _readings(model, requests, batch_size), strict=True))
-
-    records = []
-    for index, (unit, by_cap) in enumerate(zip(units, answers, strict=True)):
-        records.append([])
-        for cell in cells:
-            answer = by_cap[cell.answer_budget]
-            judged = confidences.get((index, chosen_option(answer)), {}).get(cell.confidence_budget)
-            records[-1].append(make_record(unit, cell, answer, judged))
-    return records
+    judged = dict(zip(caps_by_choice, _readings(model, requests, batch_size), strict=True))
+    return [
+        [
+            (by_cap[answer_cap], judged.get((index, chosen_answer(by_cap[answer_cap])), {}).get(confidence_cap))
+            for answer_cap, confidence_cap in cap_pairs
+        ]
+        for index, by_cap in enumerate(answers)
+    ]
 
 
-def compute_what_fits(
-    model: ReasoningModel, units: list[Unit], cells: list[Cell], seed: int, batch_size: int
-) -> tuple[list[list[dict]], int]:
-    """Records of the first units, as many as a batch holds, and the batch size that fitted.
-
-    When memory runs out the batch is halved and tried again. Raises the error of a batch of one that does not fit:
-    `is_out_of_memory` knows it.
-    """
-    while True:
-        try:
-            return compute_records(model, units[:batch_size], cells, seed, batch_size), batch_size
-        except (RuntimeError, MemoryError) as error:
-            if batch_size == 1 or not is_out_of_memory(error):
-                raise
-        # Outside of `except`: the error would keep alive what filled the memory.
-        from accelerate.utils.memory import clear_device_cache
-
-        clear_device_cache(garbage_collection=True)
-        batch_size = (min(batch_size, len(units)) + 1) // 2
-        print(f"Out of memory; going on with {batch_size} prompts at a time", file=sys.stderr, flush=True)
+def chosen_answer(answer: Reading) -> int | None:
+    """Index of the likeliest choice of the answer stage's read-out; None if it could not be read out."""
+    (result,) = answer.readouts.values()
+    return result and result.likeliest
 
 
 def _readings(model, requests, batch_size) -> list[dict[int, Reading]]:
+    """Per request its readings by cap."""
     readings = []
     for start in range(0, len(requests), batch_size):
         readings += model.read_thoughts(requests[start : start + batch_size])

@@ -26,12 +26,18 @@ from demo.task import (
     tokens_needed,
 )
 from demo.train_demo_model import make_model
-from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_readout, chosen_option
+from evaluation_tool import (
+    CONFIDENCE_READOUT,
+    P_TRUE_READOUT,
+    answer_readout,
+    answer_request,
+    chosen_option,
+    confidence_request,
+)
 from hugging_face_model import HuggingFaceModel
 from questions.question_sets import load_questions
 from runs.budgets import split_budget
 from thinking.prompt_encoder import PromptEncoder
-from thinking.two_stages import answer_request, confidence_request
 
 MODEL, QUESTIONS = DEMO / "model", DEMO / "questions.jsonl"
 ONE_TOKEN_WORDS = [*(f" {name}" for name in (*NAMES, *GATEWAYS)), *(f">{name}" for name in (*NAMES, *GATEWAYS))]

@@ -15,7 +15,7 @@ import run_experiment
 from basics.errors import UserError
 from runs.check import check_results
 from runs.journal import Journal, only_writer_of, process_journal
-from runs.processes import dealt
+from runs.processes import shares_of
 
 CELLS = [(0, None), (20, 0.5)]
 KEY = ("question_id", "permutation", "total_budget", "answer_thinking_ratio")
@@ -32,7 +32,7 @@ def lines_of(*numbers):
 
 @pytest.mark.parametrize(("n_units", "n_processes"), [(0, 2), (1, 2), (3, 4), (100, 3)])
 def test_every_unit_is_dealt_once_and_shares_weigh_the_same(n_units, n_processes):
-    shares = dealt(n_units, n_processes)
+    shares = shares_of(n_units, n_processes)
     assert sorted(index for share in shares for index in share) == list(range(n_units))
     weights = [sum(1000 - index for index in share) for share in shares]  # longest first
     if n_units == 100:

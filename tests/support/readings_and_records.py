@@ -3,11 +3,10 @@ import numpy as np
 import pytest
 
 from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_readout
+from questions.option_orders import Unit
+from questions.question_sets import Question
 from runs.budgets import make_cells
 from thinking.model_interface import ThoughtRequest
-from thinking.two_stages import (
-    Unit,
-)
 
 
 def assert_same_reading(first, second, tolerance=1e-5):
@@ -36,15 +35,8 @@ def make_unit(number, permutation=0):
     order = tuple(range(len(options)))
     if permutation:
         order = order[::-1]
-    return Unit(
-        question_id=f"q{number}",
-        category="kind",
-        permutation=permutation,
-        question=f"Which fits {number}{', and why' * number}?",
-        options=tuple(options[index] for index in order),
-        option_order=order,
-        correct_option=order.index(0),
-    )
+    question = Question(f"q{number}", f"Which fits {number}{', and why' * number}?", options, 0, "kind")
+    return Unit(question, permutation, order)
 
 
 UNITS = [make_unit(number, permutation) for number in range(5) for permutation in range(2)]

@@ -8,10 +8,11 @@ from readings_and_records import GRID, UNITS, assert_same_reading, assert_same_r
 from evaluation_tool import P_TRUE_READOUT
 from hugging_face_model import HuggingFaceModel
 from runs.budgets import make_cells
+from runs.computation import Computation, compute_records, open_journal
+from runs.journal import read_records
 from thinking.capped_decoding import Thought, choose_tokens
 from thinking.model_interface import ThoughtRequest
 from thinking.prompt_encoder import PromptEncoder
-from thinking.two_stages import compute_records, compute_what_fits
 
 
 @pytest.fixture
@@ -259,16 +260,18 @@ def test_a_capture_that_fails_is_told_with_its_cause_and_steps_go_on_eager(
 @pytest.mark.parametrize(
     "fault", [torch.OutOfMemoryError("CUDA out of memory. Tried ..."), RuntimeError("CUDA error: out of memory")]
 )
-def test_memory_that_runs_out_in_a_capture_halves_the_batch(tiny_folder, failing_captures, capsys, place, fault):
-    cells = make_cells([40], [0.5])
-    wanted, _ = compute_what_fits(load(tiny_folder, "eager"), UNITS[:4], cells, 1, 4)
+def test_memory_that_runs_out_in_a_capture_halves_the_batch(
+    tiny_folder, failing_captures, capsys, tmp_path, place, fault
+):
+    cells, units = make_cells([40], [0.5]), UNITS[:4]
+    wanted = compute_records(load(tiny_folder, "eager"), units, cells, 1, 4)
     faults = (fault, RuntimeError("CUDA error: capture failed")) if place == "inside" else (None, fault)
     stream = failing_captures(faults, capture_fault())
-    records, batch_size = compute_what_fits(load(tiny_folder, "captured"), UNITS[:4], cells, 1, 4)
-    assert (batch_size, len(records)) == (2, 2)
-    for of_unit, of_wanted in zip(records, wanted[:2], strict=True):
-        for one, other in zip(of_unit, of_wanted, strict=True):
-            assert_same_records(one, other)
+    journal = open_journal(tmp_path / "records.jsonl", units, cells)
+    computation = Computation(load(tiny_folder, "captured"), cells, 1, 4, journal, 4)
+    assert next(computation.batches(units))[0] == computation.batch_size == 2
+    for record, of_wanted in zip(read_records(tmp_path / "records.jsonl"), wanted, strict=False):
+        assert_same_records(record, of_wanted[0])
     assert "Out of memory; going on with 2 prompts at a time" in capsys.readouterr().err
     assert stream == ["before"]
 

@@ -1,212 +1,50 @@
-import json
-from dataclasses import replace
-
-import pytest
-import torch
-from readings_and_records import GRID, UNITS, assert_same_records, make_unit
-
-from evaluation_tool import CONFIDENCES
-from runs.budgets import make_cells
-from thinking.model_interface import Reading, ReadoutResult
-from thinking.two_stages import (
-    answer_request,
-    compute_records,
-    compute_what_fits,
-    confidence_request,
-    is_out_of_memory,
-    random_key,
-)
+"""The two stages by themselves: what is asked for which caps, and how the readings come back."""
+from thinking.model_interface import Reading, Readout, ReadoutResult, ThoughtRequest
+from thinking.two_stages import TwoStages, chosen_answer, read_two_stages
 
 
-@pytest.fixture(scope="module")
-def grid_records(tiny_model):
-    return compute_records(tiny_model, UNITS, GRID, seed=1, batch_size=4)
+class ModelThatChooses:
+    """Chooses 0 below a cap of 5 and 1 from there on; writes down what it was asked."""
 
-
-def test_every_unit_has_a_record_in_every_cell_in_order(grid_records):
-    assert len(grid_records) == len(UNITS)
-    for unit, records in zip(UNITS, grid_records, strict=True):
-        ids = [(record["question_id"], record["permutation"]) for record in records]
-        assert ids == [(unit.question_id, unit.permutation)] * len(GRID)
-        caps = [(record["answer_budget"], record["confidence_budget"]) for record in records]
-        assert caps == [(cell.answer_budget, cell.confidence_budget) for cell in GRID]
-
-
-def test_caps_add_up_and_a_zero_cap_thinks_nothing(grid_records):
-    for record in (record for records in grid_records for record in records):
-        assert record["answer_budget"] + record["confidence_budget"] == record["total_budget"]
-        for stage in ("answer", "confidence"):
-            assert len(record[f"{stage}_thinking_ids"]) == record[f"{stage}_thinking_tokens"]
-            assert record[f"{stage}_thinking_tokens"] <= record[f"{stage}_budget"]
-            if record[f"{stage}_budget"] == 0:
-                assert record[f"{stage}_thinking_ids"] == []
-                assert record[f"{stage}_thinking"] == ""
-            assert (record[f"{stage}_stopped"] == "none") == (record[f"{stage}_budget"] == 0)
-
-
-def test_the_ratio_is_null_at_total_budget_zero_only(grid_records):
-    for record in (record for records in grid_records for record in records):
-        assert (record["answer_thinking_ratio"] is None) == (record["total_budget"] == 0)
-
-
-def test_scores_follow_from_the_readouts(grid_records):
-    for record in (record for records in grid_records for record in records):
-        probabilities = record["answer_probabilities"]
-        assert sum(probabilities) == pytest.approx(1)
-        assert record["answer_probability"] == max(probabilities) == probabilities[record["predicted_option"]]
-        assert record["is_correct"] == (record["predicted_option"] == record["correct_option"])
-        assert record["confidence"] in CONFIDENCES
-        for name in ("confidence_expectation", "p_true", "answer_readout_mass", "confidence_readout_mass"):
-            assert 0 <= record[name] <= 1
-        assert record["error"] is None
-        json.dumps(record, allow_nan=False)
-
-
-@pytest.mark.parametrize("cell", GRID, ids=str)
-def test_a_cell_of_a_sweep_equals_the_same_cell_alone(tiny_model, grid_records, cell):
-    alone = compute_records(tiny_model, UNITS, [cell], seed=1, batch_size=4)
-    for of_unit, swept in zip(alone, grid_records, strict=True):
-        assert_same_records(of_unit[0], swept[GRID.index(cell)])
-
-
-@pytest.mark.parametrize("batch_size", [1, 3, 16])
-def test_records_do_not_depend_on_the_batch_size_nor_on_the_other_questions(tiny_model, grid_records, batch_size):
-    some = UNITS[2:7]
-    records = compute_records(tiny_model, some, GRID, seed=1, batch_size=batch_size)
-    for of_unit, wanted in zip(records, grid_records[2:7], strict=True):
-        for first, second in zip(of_unit, wanted, strict=True):
-            assert_same_records(first, second)
-
-
-def test_another_seed_gives_other_thoughts(tiny_model, grid_records):
-    other = compute_records(tiny_model, UNITS[:1], GRID, seed=2, batch_size=4)
-    assert other[0][-1]["answer_thinking_ids"] != grid_records[0][-1]["answer_thinking_ids"]
-
-
-def test_each_thought_has_randomness_of_its_own():
-    unit, permuted = UNITS[0], UNITS[1]
-    keys = [
-        random_key(1, unit, "answer", None),
-        random_key(2, unit, "answer", None),
-        random_key(1, permuted, "answer", None),
-        random_key(1, unit, "confidence", 0),
-        random_key(1, unit, "confidence", 1),
-    ]
-    assert len(set(keys)) == len(keys)
-    assert keys[0] == '[1,"q0",0,"answer",null]'
-
-
-class ScriptedModel:
-    """Answers as it is told and writes down what it was asked. answer_of: cap -> option, None for no read-out."""
-
-    def __init__(self, answer_of):
-        self.answer_of, self.requests = answer_of, []
+    def __init__(self):
+        self.asked = []
 
     def read_thoughts(self, requests):
-        self.requests.append(list(requests))
+        self.asked += requests
         return [[self.reading(request, cap) for cap in request.caps] for request in requests]
 
     def reading(self, request, cap):
-        readouts = {}
-        for name, readout in request.readouts.items():
-            chosen = self.answer_of[cap] if name == "answer" else 0
-            one_hot = [float(index == chosen) for index in range(len(readout.choices))]
-            readouts[name] = None if chosen is None else ReadoutResult(one_hot, 0.5)
-        error = "broken" if None in readouts.values() else None
-        return Reading(cap, [7] * cap, "", "capped" if cap else "none", 1, 2, 3, readouts, error)
+        (name,) = request.readouts
+        result = ReadoutResult([0.2, 0.8] if cap >= 5 else [0.8, 0.2], 1.0)
+        return Reading(cap, [7] * cap, request.user_text, "capped", 1, 2, 3, {name: result})
 
 
-def test_the_confidence_stage_thinks_once_per_proposed_answer_up_to_the_largest_cap_it_needs():
-    cells = make_cells([10], [0, 0.5, 0.8, 1])  # answer caps 0, 5, 8, 10; confidence caps 10, 5, 2, 0
-    model = ScriptedModel({0: 0, 5: 1, 8: 1, 10: 0})
-    compute_records(model, UNITS[:1], cells, seed=1, batch_size=8)
-    answers, confidences = model.requests
-    assert answers == [answer_request(UNITS[0], (0, 5, 8, 10), 1)]
-    assert confidences == [confidence_request(UNITS[0], 0, (0, 10), 1), confidence_request(UNITS[0], 1, (2, 5), 1)]
+def stages(name):
+    readout = Readout("x:", ((" a",), (" b",)))
+    return TwoStages(
+        answer=ThoughtRequest(name, (3, 5, 9), {"answer": readout}, name),
+        confidence=lambda choice: ThoughtRequest(f"{name} {choice}", (0, 1, 4, 7), {"sure": readout}, name),
+    )
 
 
-def test_without_an_answer_there_is_no_confidence_stage_and_the_record_says_why():
-    cells = make_cells([10], [0.5, 1])
-    model = ScriptedModel({5: None, 10: 1})
-    broken, good = compute_records(model, UNITS[:1], cells, seed=1, batch_size=8)[0]
-    assert broken["error"] == "answer stage: broken"
-    for name in ("predicted_option", "is_correct", "answer_probability", "confidence", "p_true", "confidence_thinking"):
-        assert broken[name] is None
-    assert good["error"] is None
-    assert good["predicted_option"] == 1
+def test_one_confidence_thought_per_chosen_answer_at_the_caps_that_are_needed():
+    model = ModelThatChooses()
+    pairs = [(3, 7), (5, 4), (9, 1), (3, 0)]
+    (readings,) = read_two_stages(model, [stages("q")], pairs, 8)
+    assert [(answer.cap, judged.cap) for answer, judged in readings] == pairs
+    assert [judged.thinking for _, judged in readings] == ["q 0", "q 1", "q 1", "q 0"]
+    assert {request.user_text: request.caps for request in model.asked[1:]} == {"q 0": (0, 7), "q 1": (1, 4)}
 
 
-def test_a_model_that_thinks_past_a_cap_ends_the_run():
-    class Leaking(ScriptedModel):
-        def reading(self, request, cap):
-            return replace(super().reading(request, cap), thinking_ids=[7] * (cap + 1))
-
-    with pytest.raises(RuntimeError, match="cap 5"):
-        compute_records(Leaking({5: 0}), UNITS[:1], make_cells([10], [0.5]), seed=1, batch_size=8)
-
-
-def test_no_batch_is_larger_than_asked_for():
-    model = ScriptedModel({0: 0, 5: 1, 10: 0})
-    compute_records(model, UNITS, make_cells([10], [0, 0.5, 1]), seed=1, batch_size=3)
-    assert max(len(batch) for batch in model.requests) == 3
+def test_the_likeliest_choice_is_the_answer_the_first_of_equal_ones_and_without_a_readout_there_is_none():
+    for result, choice in (
+        (ReadoutResult([0.2, 0.5, 0.3], 0.9), 1),
+        (ReadoutResult([0.4, 0.2, 0.4], 0.9), 0),
+        (None, None),
+    ):
+        assert chosen_answer(Reading(3, [], "", "capped", 1, 2, 3, {"answer": result})) == choice
 
 
-# --- Memory ----------------------------------------------------------------------------------------------------------
-
-CUDA_LINE = (
-    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.20 GiB is free."
-    " Including non-PyTorch memory, this process has 77.90 GiB memory in use."
-)
-
-
-class SmallMemory:
-    """A model that runs out of memory above so many prompts at a time."""
-
-    def __init__(self, model, most):
-        self.model, self.most, self.asked = model, most, []
-
-    def read_thoughts(self, requests):
-        self.asked.append(len(requests))
-        if len(requests) > self.most:
-            raise torch.OutOfMemoryError(CUDA_LINE)
-        return self.model.read_thoughts(requests)
-
-
-@pytest.mark.parametrize("most", [16, 8, 4, 2, 1])
-def test_a_batch_that_does_not_fit_is_halved_and_no_record_is_lost_or_doubled(tiny_model, capsys, most):
-    cells = make_cells([7], [0.5])
-    units = [make_unit(number, permutation) for number in range(8) for permutation in range(2)]
-    wanted = compute_records(tiny_model, units, cells, seed=1, batch_size=4)
-    model, left, records, batch_size = SmallMemory(tiny_model, most), units, [], 16
-    while left:
-        some, batch_size = compute_what_fits(model, left, cells, 1, batch_size)
-        records += some
-        left = left[len(some) :]
-    assert batch_size == most
-    assert len([size for size in model.asked if size > most]) == 4 - (most.bit_length() - 1)  # each size fails once
-    assert capsys.readouterr().err.count("Out of memory; going on with") == 4 - (most.bit_length() - 1)
-    for of_unit, other in zip(records, wanted, strict=True):
-        assert_same_records(of_unit[0], other[0])
-
-
-def test_one_prompt_that_does_not_fit_and_other_faults_are_not_tried_again(tiny_model):
-    model = SmallMemory(tiny_model, 0)
-    with pytest.raises(torch.OutOfMemoryError):
-        compute_what_fits(model, UNITS, GRID, 1, 4)
-    assert model.asked == [4, 2, 1]
-
-    class Broken:
-        def read_thoughts(self, requests):
-            raise RuntimeError("CUDA error: device-side assert triggered")
-
-    with pytest.raises(RuntimeError, match="assert"):
-        compute_what_fits(Broken(), UNITS, GRID, 1, 4)
-
-
-def test_what_counts_as_out_of_memory():
-    assert is_out_of_memory(torch.OutOfMemoryError(CUDA_LINE))
-    assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."))
-    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
-    assert is_out_of_memory(MemoryError())
-    assert not is_out_of_memory(RuntimeError("shape mismatch"))
-    assert not is_out_of_memory(ValueError("CUDA out of memory."))
+def test_questions_come_back_in_their_order():
+    readings = read_two_stages(ModelThatChooses(), [stages("q"), stages("r"), stages("s")], [(5, 4)], 2)
+    assert [of_question[0][1].thinking for of_question in readings] == ["q 1", "r 1", "s 1"]

@@ -1,0 +1,101 @@
+"""The units of a run: every question in each order of its options, the longest first, those too long left out."""
+from array import array
+from dataclasses import dataclass
+
+from basics.errors import UserError, one_line
+from evaluation_tool import answer_request, confidence_request
+from questions.option_orders import Unit, permuted
+from questions.question_sets import Question
+from runs.budgets import Cell
+
+CLOSE_TO_CONTEXT = 64  # tokens; more than the orders of a question's options can differ in length
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a run computes.
+
+    questions: those used. units: of them, by falling length of their prompts, so that a batch holds little padding.
+    tokens_per_row: that the longest unit needs, with its thought and read-outs. too_long: {"row", "reason"} of each
+    question left out because the model's context does not hold it.
+    """
+
+    questions: list[Question]
+    units: list[Unit]
+    tokens_per_row: int
+    too_long: list[dict[str, str]]
+
+    def remark(self) -> str | None:
+        """A line on the questions left out; None if there are none."""
+        if not self.too_long:
+            return None
+        n_questions = len(self.questions) + len(self.too_long)
+        first = one_line(f"question {self.too_long[0]['row']!r}: {self.too_long[0]['reason']}")
+        return f"Skipping {len(self.too_long):,} of {n_questions:,} questions, listed in config.json; {first}"
+
+
+def make_units(questions: list[Question], n_permutations: int, seed: int) -> list[Unit]:
+    """Every question in each order of its options."""
+    return [permuted(question, number, seed) for question in questions for number in range(n_permutations)]
+
+
+def make_workload(units: list[Unit], encoder, cells: list[Cell]) -> Workload:
+    """The workload of these units. A question that is too long in one of its orders is left out in all.
+
+    Raises UserError if no question is left.
+    """
+    needed, too_long = _lengths(units, encoder, cells)
+    order = [index for index, unit in enumerate(units) if unit.question.question_id not in too_long]
+    if not order:
+        shortest = min(too_long, key=too_long.get)
+        raise UserError(
+            f"question {shortest!r}: {_too_long(too_long[shortest], encoder)}, and no other question of the run needs"
+            " less; lower TOTAL_BUDGET or use shorter questions"
+        )
+    order.sort(key=lambda index: -needed[index])
+    kept = {unit.question.question_id: unit.question for unit in units if unit.question.question_id not in too_long}
+    return Workload(
+        questions=list(kept.values()),
+        units=[units[index] for index in order],
+        tokens_per_row=needed[order[0]],
+        too_long=[{"row": name, "reason": _too_long(length, encoder)} for name, length in too_long.items()],
+    )
+
+
+def _lengths(units, encoder, cells) -> tuple[array, dict[str, int]]:
+    """Tokens that each unit needs, and by question id those that need more than the context holds.
+
+    A question is measured in the first of its orders. Another order can differ by a token where texts meet, so close
+    to the context each order is measured.
+    """
+    answer_caps = tuple({cell.answer_budget for cell in cells})
+    confidence_caps = tuple({cell.confidence_budget for cell in cells})
+    of_question: dict[str, int] = {}
+    too_long: dict[str, int] = {}
+    needed = array("q")
+    for unit in units:
+        name = unit.question.question_id
+        length = of_question.get(name)
+        if length is None or length > encoder.context_length - CLOSE_TO_CONTEXT:
+            length = of_question[name] = tokens_needed(unit, encoder, answer_caps, confidence_caps)
+        if length > encoder.context_length:
+            too_long[name] = max(length, too_long.get(name, 0))
+        needed.append(length)
+    return needed, too_long
+
+
+def tokens_needed(unit: Unit, encoder, answer_caps: tuple[int, ...], confidence_caps: tuple[int, ...]) -> int:
+    """Tokens of context that the longer of a unit's stages takes, the longest option proposed."""
+    longest_option = max(range(len(unit.options)), key=lambda i: len(encoder.encode_plain(unit.options[i])))
+    requests = (
+        answer_request(unit, answer_caps, 0),
+        confidence_request(unit, longest_option, confidence_caps, 0),
+    )
+    return max(encoder.tokens_needed(request) for request in requests)
+
+
+def _too_long(length, encoder):
+    return (
+        f"prompt, thinking budget and read-outs need {length:,} tokens, the model's context holds"
+        f" {encoder.context_length:,}"
+    )

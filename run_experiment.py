@@ -5,6 +5,7 @@
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
     accelerate launch --multi_gpu run_experiment.py              # several GPUs: README, "More than one GPU"
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
+    python run_experiment.py --redraw ./results_reasoning/       # their figures and reports again
     python run_experiment.py --help
 
 Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, figures/, report.html.
@@ -43,7 +44,7 @@ from runs.results_folder import (
     other_target_error,
     run_name,
 )
-from runs.settings import RULES, comments_of_constants, folder_to_check, read_settings
+from runs.settings import RULES, asked_of_results, comments_of_constants, read_settings
 from runs.terminal import answer_text, ended, import_fault, results_table
 from runs.units import Workload, make_units, make_workload
 
@@ -210,15 +211,25 @@ def score(folder: Path, config: dict) -> tuple[dict, Path]:
     return summary, write_report(folder)
 
 
+def with_results(verb: str, folders: list[str]) -> int:
+    """Checks results, or makes their figures and reports again; returns the exit status."""
+    if verb == "--redraw":
+        from report.redraw import redraw
+
+        return redraw(folders)
+    from report.figures import FIGURES
+
+    return check_results(folders, [*(f"figures/{figure.file_name}" for figure in FIGURES), "report.html"])
+
+
 def main(argv: list[str]) -> int:
     """Runs the experiment; returns the exit status."""
     constants = {name: value for name, value in globals().items() if name in RULES}
     comments = comments_of_constants(Path(__file__).read_text(encoding="utf-8"))
     settings = None
     try:
-        folder = folder_to_check(argv)
-        if folder is not None:
-            return check_results(folder)
+        if asked := asked_of_results(argv):
+            return with_results(*asked)
         settings = read_settings(constants, DEMO, comments, __doc__, argv)
         with process_group() as group:
             run(settings, group)

@@ -102,7 +102,8 @@ def read_settings(
         action="store_true",
         help=f"the built-in demo: in place of {', '.join(demo)} it puts values of its own; other flags still override",
     )
-    parser.add_argument("--check", metavar="RESULTS_DIR", help="check results instead of running; takes no other flag")
+    for verb, words in VERBS.items():
+        parser.add_argument(verb, metavar="DIR", nargs="+", help=words)
     given = vars(parser.parse_args(argv))
     values = defaults | (demo if given["demo"] else {})
     settings = {}
@@ -117,14 +118,26 @@ def read_settings(
     return settings
 
 
-def folder_to_check(argv: list[str]) -> str | None:
-    """The folder behind `--check`; None if a run is asked for. Raises UserError if another flag stands beside it."""
+VERBS = {  # what the program does with results instead of a run: flag -> help
+    "--check": "check results instead of running: one run folder, several, or a SAVE_DIR; takes no other flag",
+    "--redraw": "make figures and report of finished runs again: the same folders; takes no other flag",
+}
+
+
+def asked_of_results(argv: list[str]) -> tuple[str, list[str]] | None:
+    """The verb and the folders behind it; None if a run is asked for. Raises UserError if another flag is beside it."""
     parser = OneLineParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--check")
+    for verb in VERBS:
+        parser.add_argument(verb, nargs="+")
     given, others = parser.parse_known_args(argv)
-    if given.check is not None and others:
-        raise UserError(f"--check reads a folder of results and takes no other flag ({' '.join(others)})")
-    return None if given.check is None else _expanded("--check", given.check)
+    asked = {f"--{name}": folders for name, folders in vars(given).items() if folders}
+    if not asked:
+        return None
+    (verb, folders), *further = asked.items()
+    others = [*(name for name, _ in further), *others]
+    if others:
+        raise UserError(f"{verb} reads folders of results and takes no other flag ({' '.join(others)})")
+    return verb, [_expanded(verb, folder) for folder in folders]
 
 
 def flag_of(name: str) -> str:

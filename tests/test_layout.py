@@ -12,8 +12,8 @@ HABITS = {"README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "requiremen
 def arrows_in_the_docs():
     """Name -> the names that it may import, from the list in docs/development.md."""
     text = (ROOT / "docs" / "development.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^- `([a-z_/]+)(?:\.py)?` -> (.*)$", text, re.MULTILINE)
-    return {name.strip("/"): {used.strip("/") for used in re.findall(r"`([a-z_/]+)(?:\.py)?`", used)} for name, used in lines}
+    lines = re.findall(r"^- `([a-z_]+)(?:\.py)?` -> (.*)$", text, re.MULTILINE)
+    return {name: set(re.findall(r"`([a-z_]+)(?:\.py)?`", used)) for name, used in lines}
 
 
 def homes():

@@ -625,7 +625,7 @@ def test_check_is_a_flag_of_its_own(arguments, capsys):
     assert run_experiment.main(["--check", arguments[5]]) == 0
     assert "complete and consistent" in capsys.readouterr().out
     assert run_experiment.main(["--check", arguments[5], "--seed", "1"]) == 2
-    assert "--check reads a folder of results and takes no other flag (--seed 1)" in capsys.readouterr().err
+    assert "--check reads folders of results and takes no other flag (--seed 1)" in capsys.readouterr().err
     (run_folder(arguments) / "summary.json").unlink()
     assert run_experiment.main(["--check", arguments[5]]) == 1
 

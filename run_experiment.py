@@ -113,23 +113,19 @@ def run(settings: dict, group) -> None:
     folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)
     entries = group.meet(folder.name, this_process(model.device, batch_size) | group.place)
 
-    n_records = len(workload.units) * len(cells)
+    def computation_into(path: Path, units: list[Unit]) -> Computation:
+        journal, n_records = open_journal(path, units, cells), len(workload.units) * len(cells)
+        return Computation(model, cells, settings["SEED"], batch_size, journal, n_records)
+
     if not group.is_main:
-        path, share = process_journal(folder, group.index), group.own_share(workload.units)
-        with only_writer_of(path):
-            journal = open_journal(path, share, cells)
-            computation = Computation(model, cells, settings["SEED"], batch_size, journal, n_records)
-            for batch in computation.batches(share):
-                group.progress(*batch)
-                group.check()
-        group.finish(entries[group.index] | computation.cost)
+        cost = compute_share(computation_into, workload.units, folder, group)
+        group.finish(entries[group.index] | cost)
         return
     group.say(check_inputs_unchanged(folder, settings, identity))
     with only_writer(folder):
         earlier = earlier_processes(folder, identity)
         write_json(folder / "config.json", config | {"processes": [*earlier, *entries]})
-        journal = open_journal(folder / "records.jsonl", workload.units, cells)
-        computation = Computation(model, cells, settings["SEED"], batch_size, journal, n_records)
+        computation = computation_into(folder / "records.jsonl", workload.units)
         compute_all(computation, workload.units, group)
         config["processes"] = [*earlier, *group.finished_entries(entries[0] | computation.cost)]
         write_json(folder / "config.json", config)
@@ -195,6 +191,20 @@ def compute_all(computation: Computation, units: list[Unit], group) -> None:
             show(*group.progress(0, 0))
     journal.take_over_processes()
     computation.check_errors()
+
+
+def compute_share(computation_into, units: list[Unit], folder: Path, group) -> dict:
+    """Not the main process: computes its share into a journal of its own; returns what it cost.
+
+    computation_into: from the path of a journal and its units to a Computation.
+    """
+    path, share = process_journal(folder, group.index), group.own_share(units)
+    with only_writer_of(path):
+        computation = computation_into(path, share)
+        for batch in computation.batches(share):
+            group.progress(*batch)
+            group.check()
+    return computation.cost
 
 
 def score(folder: Path, config: dict) -> tuple[dict, Path]:

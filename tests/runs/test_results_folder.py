@@ -218,7 +218,7 @@ def test_an_unfinished_run_whose_input_changed_is_not_left_behind(tmp_path, part
 
 def test_a_run_folder_has_one_writer_and_a_lock_ends_with_its_process(tmp_path):
     folder = tmp_path / "run"
-    script = "import sys, time; from pathlib import Path; from results_folder import only_writer\n"
+    script = "import sys, time; from pathlib import Path; from runs.results_folder import only_writer\n"
     script += "with only_writer(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     holder = subprocess.Popen(
         [sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]

@@ -190,7 +190,7 @@ def _cell_summary(cell: CellColumns, run: RecordColumns, weights, target_error, 
     confidences, resampled = {}, {}
     for name in CONFIDENCE_NAMES:
         confidences[name], resampled[name] = _confidence_summary(name, cell, run, weights, target_error, seed)
-    accuracy, headline = metrics.accuracy(cell.is_correct[scored]), confidences["confidence"]
+    accuracy, headline = diagnostics.mean(cell.is_correct[scored]), confidences["confidence"]
     verbalised, answered = cell.confidence("confidence"), cell.is_answered
     summary = {
         "total_budget": cell.total_budget,
@@ -227,6 +227,7 @@ def _confidence_summary(name, cell, run, weights, target_error, seed):
     given, outcome = confidence[has], cell.is_correct[has]
     ranked = confidence[answered], cell.is_correct[answered]
     first_order = answered & (cell.permutation == 0)
+    observed = metrics.observed_metrics(*ranked, target_error)
     resampled = metrics.resampled_metrics(*ranked, cell.question[answered], weights, target_error)
     intervals = metrics.percentile_intervals(resampled, run.n_questions)
     summary = {
@@ -235,15 +236,16 @@ def _confidence_summary(name, cell, run, weights, target_error, seed):
         "mean_confidence": diagnostics.mean(given),
         "ece": metrics.expected_calibration_error(given, outcome),
         "ece_if_calibrated": metrics.ece_if_calibrated(given, np.random.default_rng(seed)),
-        **metrics.brier_decomposition(given, outcome),
+        "brier": observed["brier"],
+        **metrics.brier_parts(given, outcome),
         "brier_interval": intervals["brier"],
-        "auroc": metrics.auroc(given, outcome),
+        "auroc": observed["auroc"],
         "auroc_interval": intervals["auroc"],
-        "aurc": metrics.aurc(*ranked),
+        "aurc": observed["aurc"],
         "aurc_interval": intervals["aurc"],
-        "coverage_at_target": metrics.coverage_at_target(*ranked, target_error),
+        "coverage_at_target": observed["coverage_at_target"],
         "coverage_at_target_interval": intervals["coverage_at_target"],
-        "overconfidence": metrics.overconfidence(given, outcome),
+        "overconfidence": observed["overconfidence"],
         "overconfidence_interval": intervals["overconfidence"],
         "permutation_spread": diagnostics.permutation_spread(cell, confidence),
         "bins": metrics.reliability_bins(given, outcome),
@@ -268,7 +270,7 @@ def _per_group(name, group_of_record, groups, cell):
                 {
                     name: value,
                     "n": int(scored.sum()),
-                    "accuracy": metrics.accuracy(cell.is_correct[scored]),
+                    "accuracy": diagnostics.mean(cell.is_correct[scored]),
                     "ece": metrics.expected_calibration_error(confidence[has], cell.is_correct[has]),
                 }
             )

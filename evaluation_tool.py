@@ -8,8 +8,11 @@ import numpy as np
 
 from scoring import diagnostics, metrics
 from scoring.comparisons import METRIC_NAMES, Arm, compare
+from scoring.fields import in_order
 from scoring.guaranteed_thresholds import guaranteed_threshold, target_errors
-from scoring.record_columns import CONFIDENCE_NAMES, STAGES, CellColumns, RecordColumns
+from scoring.record_columns import CellColumns, RecordColumns
+from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
+from scoring.summary_schema import CELL_FIELDS, CONFIDENCE_FIELDS
 from thinking.model_interface import Reading, Readout
 
 CONFIDENCES = tuple(step / 100 for step in range(101))  # the numbers that a verbalised confidence can be
@@ -83,7 +86,7 @@ def chosen_option(answer: Reading) -> int | None:
 
 
 def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
-    """One line of `records.jsonl`: a unit in a cell, all its fields (README, "Records"). judged: None if no answer."""
+    """One line of `records.jsonl`: a unit in a cell, its fields as declared. judged: None without an answer."""
     predicted_option = chosen_option(answer)
     answer_result = answer.readouts["answer"]
     confidence = judged.readouts["confidence"] if judged else None
@@ -93,14 +96,11 @@ def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
         for stage, reading in (("answer", answer), ("confidence", judged))
         if reading and reading.error
     ]
-    record = {
+    values = {
         "question_id": unit.question_id,
         "category": unit.category,
         "permutation": unit.permutation,
-        "total_budget": cell.total_budget,
-        "answer_thinking_ratio": cell.answer_thinking_ratio,
-        "answer_budget": cell.answer_budget,
-        "confidence_budget": cell.confidence_budget,
+        **{name: getattr(cell, name) for name in CELL_NAMES},
         "question": unit.question,
         "options": list(unit.options),
         "option_order": list(unit.option_order),
@@ -119,7 +119,7 @@ def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
         **_stage_fields("confidence", judged),
         "error": "; ".join(errors) or None,
     }
-    return check_caps(record)
+    return check_caps(in_order(RECORD_FIELDS, values))
 
 
 def sampled_thinking_tokens(records: list[dict]) -> int:
@@ -145,8 +145,7 @@ def check_caps(record: dict) -> dict:
 
 
 def _stage_fields(stage: str, reading: Reading | None) -> dict:
-    names = ("thinking", "thinking_ids", "thinking_tokens", "stopped")
-    names += ("prompt_tokens", "injected_tokens", "readout_tokens")
+    names = [one.name for one in STAGE_FIELDS]
     return {f"{stage}_{name}": None if reading is None else getattr(reading, name) for name in names}
 
 
@@ -157,7 +156,7 @@ def summarise(records: Iterable[dict], target_error: float, seed: int) -> dict:
     """Every metric of every cell, the comparisons between them and the audit of the caps; a function of the records.
 
     records: as read from `records.jsonl`, in any order. target_error: in (0, 1). seed: of the resamples behind the
-    intervals, which are the same for every cell. The fields are explained in README.
+    intervals, which are the same for every cell. The fields of a cell are those of CELL_FIELDS.
     """
     columns = RecordColumns(records)
     weights = metrics.question_resamples(max(columns.n_questions, 1), np.random.default_rng(seed))
@@ -192,11 +191,8 @@ def _cell_summary(cell: CellColumns, run: RecordColumns, weights, target_error, 
         confidences[name], resampled[name] = _confidence_summary(name, cell, run, weights, target_error, seed)
     accuracy, headline = diagnostics.mean(cell.is_correct[scored]), confidences["confidence"]
     verbalised, answered = cell.confidence("confidence"), cell.is_answered
-    summary = {
-        "total_budget": cell.total_budget,
-        "answer_thinking_ratio": cell.answer_thinking_ratio,
-        "answer_budget": cell.answer_budget,
-        "confidence_budget": cell.confidence_budget,
+    fields = {
+        **{name: getattr(cell, name) for name in CELL_NAMES},
         "n_questions": len(np.unique(cell.question)),
         "n_records": len(cell),
         "n_errors": int(cell.is_error.sum()),
@@ -214,7 +210,7 @@ def _cell_summary(cell: CellColumns, run: RecordColumns, weights, target_error, 
         "tokens": {stage: diagnostics.token_sums(cell, stage) for stage in STAGES},
     }
     values = {"accuracy": accuracy} | {name: headline[name] for name in METRIC_NAMES if name != "accuracy"}
-    return summary, Arm(cell, values, resampled["confidence"] | {"accuracy": accuracies})
+    return in_order(CELL_FIELDS, fields), Arm(cell, values, resampled["confidence"] | {"accuracy": accuracies})
 
 
 def _confidence_summary(name, cell, run, weights, target_error, seed):
@@ -230,23 +226,16 @@ def _confidence_summary(name, cell, run, weights, target_error, seed):
     observed = metrics.observed_metrics(*ranked, target_error)
     resampled = metrics.resampled_metrics(*ranked, cell.question[answered], weights, target_error)
     intervals = metrics.percentile_intervals(resampled, run.n_questions)
-    summary = {
+    with_interval = [one.name for one in CONFIDENCE_FIELDS if one.name in metrics.METRICS]
+    fields = {
         "n": int(has.sum()),
         "n_missing": len(cell) - int(has.sum()),
         "mean_confidence": diagnostics.mean(given),
         "ece": metrics.expected_calibration_error(given, outcome),
         "ece_if_calibrated": metrics.ece_if_calibrated(given, np.random.default_rng(seed)),
-        "brier": observed["brier"],
         **metrics.brier_parts(given, outcome),
-        "brier_interval": intervals["brier"],
-        "auroc": observed["auroc"],
-        "auroc_interval": intervals["auroc"],
-        "aurc": observed["aurc"],
-        "aurc_interval": intervals["aurc"],
-        "coverage_at_target": observed["coverage_at_target"],
-        "coverage_at_target_interval": intervals["coverage_at_target"],
-        "overconfidence": observed["overconfidence"],
-        "overconfidence_interval": intervals["overconfidence"],
+        **{metric: observed[metric] for metric in with_interval},
+        **{f"{metric}_interval": intervals[metric] for metric in with_interval},
         "permutation_spread": diagnostics.permutation_spread(cell, confidence),
         "bins": metrics.reliability_bins(given, outcome),
         "guaranteed_thresholds": [
@@ -254,7 +243,7 @@ def _confidence_summary(name, cell, run, weights, target_error, seed):
             for target in target_errors(target_error)
         ],
     }
-    return summary, resampled
+    return in_order(CONFIDENCE_FIELDS, fields), resampled
 
 
 def _per_group(name, group_of_record, groups, cell):

@@ -478,7 +478,10 @@ def main(argv: list[str]) -> int:
     try:
         folder = folder_to_check(argv)
         if folder is not None:
-            return check_results(folder)
+            from report.figures import FIGURES
+
+            pages = dict.fromkeys([*(f"figures/{figure.file_name}" for figure in FIGURES), "report.html"], "--redraw")
+            return check_results([folder], pages)
         settings = read_settings(constants, DEMO, comments, __doc__, argv)
         with joined() as team:
             run(settings, team)

@@ -3,7 +3,8 @@ from string import ascii_uppercase
 
 import numpy as np
 
-from scoring.record_columns import MASS_NAMES, STAGES, STOPS, TOKEN_NAMES, CellColumns
+from scoring.record_columns import CellColumns
+from scoring.record_schema import MASS_NAMES, STAGES, STOPS, TOKEN_NAMES
 
 _NATURAL, _CAPPED = STOPS.index("natural"), STOPS.index("capped")
 _CURVE_POINTS = 100  # caps at which the saturation curve is given, at most

@@ -11,7 +11,7 @@ from questions.question_sets import Question, fingerprint
 from runs.journal import process_journals, read_records
 from runs.results_folder import SCHEMA_VERSION, check_no_writer, read_config, read_summary
 from scoring.fields import faults
-from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGES
+from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
 
 _MOST_SHOWN = 20  # problems of a run
 _KEY_NAMES = ("question_id", "permutation", "total_budget", "answer_thinking_ratio")  # no two records have them equal
@@ -197,6 +197,10 @@ def _stage_checks(record: dict, stage: str) -> Iterator[tuple[bool, str]]:
     """Whether the cap was kept, and whether the thought ended as its length says."""
     names = ("thinking_ids", "thinking_tokens", "stopped", "budget")
     ids, used, stopped, cap = (record[f"{stage}_{name}"] for name in names)
+    nulls = {record[f"{stage}_{one.name}"] is None for one in STAGE_FIELDS if one.name != "stopped"}
+    if len(nulls) > 1:
+        yield False, f"some fields of the {stage} stage are null and others are not"
+        return
     if ids is None:
         yield record["error"] is not None, f"there is no {stage} stage and error does not say why"
         return

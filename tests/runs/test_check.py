@@ -98,6 +98,7 @@ def test_records_with_an_error_are_consistent(tmp_path):
         ({"answer_readout_tokens": -1}, "answer_readout_tokens -1 is not 0 or more"),
         ({"answer_stopped": "cut"}, "answer_stopped is 'cut', allowed is natural, capped, none"),
         ({"answer_probabilities": None}, "answer_probabilities do not add up to 1"),
+        ({"answer_thinking_tokens": None}, "some fields of the answer stage are null and others are not"),
         ({"predicted_option": 9}, "answer_probability is not the largest"),
         ({"permutation": 1}, "a second record of question"),
     ],

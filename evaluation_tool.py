@@ -9,8 +9,11 @@ import numpy as np
 from basics.strict_json import canonical_json
 from scoring import diagnostics, metrics
 from scoring.comparisons import METRIC_NAMES, Arm, compare
+from scoring.fields import in_order
 from scoring.guaranteed_thresholds import guaranteed_threshold, target_errors
-from scoring.record_columns import CONFIDENCE_NAMES, STAGES, CellColumns, RecordColumns
+from scoring.record_columns import CellColumns, RecordColumns
+from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
+from scoring.summary_schema import CELL_FIELDS, CONFIDENCE_FIELDS
 from thinking.model_interface import Reading, Readout, ThoughtRequest
 
 CONFIDENCES = tuple(step / 100 for step in range(101))  # the numbers that a verbalised confidence can be
@@ -106,7 +109,7 @@ def random_key(seed: int, unit, stage: str, proposed_option: int | None) -> str:
 
 
 def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
-    """One line of `records.jsonl`: a unit in a cell, all its fields (README, "Records"). judged: None if no answer."""
+    """One line of `records.jsonl`: a unit in a cell, its fields as declared. judged: None without an answer."""
     answer_result = answer.readouts["answer"]
     predicted_option = answer_result and answer_result.likeliest
     confidence = judged.readouts["confidence"] if judged else None
@@ -116,14 +119,11 @@ def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
         for stage, reading in (("answer", answer), ("confidence", judged))
         if reading and reading.error
     ]
-    record = {
+    values = {
         "question_id": unit.question.question_id,
         "category": unit.question.category,
         "permutation": unit.permutation,
-        "total_budget": cell.total_budget,
-        "answer_thinking_ratio": cell.answer_thinking_ratio,
-        "answer_budget": cell.answer_budget,
-        "confidence_budget": cell.confidence_budget,
+        **{name: getattr(cell, name) for name in CELL_NAMES},
         "question": unit.question.question,
         "options": list(unit.options),
         "option_order": list(unit.option_order),
@@ -142,7 +142,7 @@ def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
         **_stage_fields("confidence", judged),
         "error": "; ".join(errors) or None,
     }
-    return check_caps(record)
+    return check_caps(in_order(RECORD_FIELDS, values))
 
 
 def sampled_thinking_tokens(records: list[dict]) -> int:
@@ -168,8 +168,7 @@ def check_caps(record: dict) -> dict:
 
 
 def _stage_fields(stage: str, reading: Reading | None) -> dict:
-    names = ("thinking", "thinking_ids", "thinking_tokens", "stopped")
-    names += ("prompt_tokens", "injected_tokens", "readout_tokens")
+    names = [one.name for one in STAGE_FIELDS]
     return {f"{stage}_{name}": None if reading is None else getattr(reading, name) for name in names}
 
 
@@ -180,7 +179,7 @@ def summarise(records: Iterable[dict], target_error: float, seed: int) -> dict:
     """Every metric of every cell, the comparisons between them and the audit of the caps; a function of the records.
 
     records: as read from `records.jsonl`, in any order. target_error: in (0, 1). seed: of the resamples behind the
-    intervals, which are the same for every cell. The fields are explained in README.
+    intervals, which are the same for every cell. The fields of a cell are those of CELL_FIELDS.
     """
     columns = RecordColumns(records)
     weights = metrics.question_resamples(max(columns.n_questions, 1), np.random.default_rng(seed))
@@ -213,13 +212,10 @@ def _cell_summary(cell: CellColumns, run: RecordColumns, weights, target_error, 
     confidences, resampled = {}, {}
     for name in CONFIDENCE_NAMES:
         confidences[name], resampled[name] = _confidence_summary(name, cell, run, weights, target_error, seed)
-    accuracy, headline = metrics.accuracy(cell.is_correct[scored]), confidences["confidence"]
+    accuracy, headline = diagnostics.mean(cell.is_correct[scored]), confidences["confidence"]
     verbalised, answered = cell.confidence("confidence"), cell.is_answered
-    summary = {
-        "total_budget": cell.total_budget,
-        "answer_thinking_ratio": cell.answer_thinking_ratio,
-        "answer_budget": cell.answer_budget,
-        "confidence_budget": cell.confidence_budget,
+    fields = {
+        **{name: getattr(cell, name) for name in CELL_NAMES},
         "n_questions": len(np.unique(cell.question)),
         "n_records": len(cell),
         "n_errors": int(cell.is_error.sum()),
@@ -237,7 +233,7 @@ def _cell_summary(cell: CellColumns, run: RecordColumns, weights, target_error, 
         "tokens": {stage: diagnostics.token_sums(cell, stage) for stage in STAGES},
     }
     values = {"accuracy": accuracy} | {name: headline[name] for name in METRIC_NAMES if name != "accuracy"}
-    return summary, Arm(cell, values, resampled["confidence"] | {"accuracy": accuracies})
+    return in_order(CELL_FIELDS, fields), Arm(cell, values, resampled["confidence"] | {"accuracy": accuracies})
 
 
 def _confidence_summary(name, cell, run, weights, target_error, seed):
@@ -250,24 +246,19 @@ def _confidence_summary(name, cell, run, weights, target_error, seed):
     given, outcome = confidence[has], cell.is_correct[has]
     ranked = confidence[answered], cell.is_correct[answered]
     first_order = answered & (cell.permutation == 0)
+    observed = metrics.observed_metrics(*ranked, target_error)
     resampled = metrics.resampled_metrics(*ranked, cell.question[answered], weights, target_error)
     intervals = metrics.percentile_intervals(resampled, run.n_questions)
-    summary = {
+    with_interval = [one.name for one in CONFIDENCE_FIELDS if one.name in metrics.METRICS]
+    fields = {
         "n": int(has.sum()),
         "n_missing": len(cell) - int(has.sum()),
         "mean_confidence": diagnostics.mean(given),
         "ece": metrics.expected_calibration_error(given, outcome),
         "ece_if_calibrated": metrics.ece_if_calibrated(given, np.random.default_rng(seed)),
-        **metrics.brier_decomposition(given, outcome),
-        "brier_interval": intervals["brier"],
-        "auroc": metrics.auroc(given, outcome),
-        "auroc_interval": intervals["auroc"],
-        "aurc": metrics.aurc(*ranked),
-        "aurc_interval": intervals["aurc"],
-        "coverage_at_target": metrics.coverage_at_target(*ranked, target_error),
-        "coverage_at_target_interval": intervals["coverage_at_target"],
-        "overconfidence": metrics.overconfidence(given, outcome),
-        "overconfidence_interval": intervals["overconfidence"],
+        **metrics.brier_parts(given, outcome),
+        **{metric: observed[metric] for metric in with_interval},
+        **{f"{metric}_interval": intervals[metric] for metric in with_interval},
         "permutation_spread": diagnostics.permutation_spread(cell, confidence),
         "bins": metrics.reliability_bins(given, outcome),
         "guaranteed_thresholds": [
@@ -275,7 +266,7 @@ def _confidence_summary(name, cell, run, weights, target_error, seed):
             for target in target_errors(target_error)
         ],
     }
-    return summary, resampled
+    return in_order(CONFIDENCE_FIELDS, fields), resampled
 
 
 def _per_group(name, group_of_record, groups, cell):
@@ -291,7 +282,7 @@ def _per_group(name, group_of_record, groups, cell):
                 {
                     name: value,
                     "n": int(scored.sum()),
-                    "accuracy": metrics.accuracy(cell.is_correct[scored]),
+                    "accuracy": diagnostics.mean(cell.is_correct[scored]),
                     "ece": metrics.expected_calibration_error(confidence[has], cell.is_correct[has]),
                 }
             )

@@ -229,7 +229,8 @@ def with_results(verb: str, folders: list[str]) -> int:
         return redraw(folders)
     from report.figures import FIGURES
 
-    return check_results(folders, [*(f"figures/{figure.file_name}" for figure in FIGURES), "report.html"])
+    pages = dict.fromkeys([*(f"figures/{figure.file_name}" for figure in FIGURES), "report.html"], "--redraw")
+    return check_results(folders, pages)
 
 
 def main(argv: list[str]) -> int:

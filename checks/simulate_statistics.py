@@ -146,13 +146,7 @@ def make_arm(ratio: float, confidence: np.ndarray, is_correct: np.ndarray, weigh
         stopped={},
     )
     resampled = metrics.resampled_metrics(confidence, is_correct, question, weights, TARGET_ERROR)
-    values = {
-        "accuracy": metrics.accuracy(is_correct),
-        "aurc": metrics.aurc(confidence, is_correct),
-        "coverage_at_target": metrics.coverage_at_target(confidence, is_correct, TARGET_ERROR),
-        "brier": metrics.brier_decomposition(confidence, is_correct)["brier"],
-        "auroc": metrics.auroc(confidence, is_correct),
-    }
+    values = metrics.observed_metrics(confidence, is_correct, TARGET_ERROR)
     return Arm(columns, values, {name: resampled[name] for name in METRIC_NAMES})
 
 

@@ -10,33 +10,18 @@ from itertools import groupby
 from pathlib import Path
 
 from basics.errors import UserError
-from evaluation_tool import STAGES
+from scoring.fields import faults
+from scoring.record_schema import CELL_NAMES, RECORD_FIELDS, STAGES, STOPPED_NAMES, STOPS, names_filled_by
 
 CHUNK_BYTES = 256_000  # of one chunk, so that opening a record parses a few milliseconds' worth
 LIGHT_BYTES = 64  # more than the index spends on a record besides its question
 OUTCOMES = ("wrong", "right", "unscored")  # the index holds places in this list and in the next
-STOPPED = ("natural", "capped", "none", None)
-LIGHT_FIELDS = ("cell", "outcome", "confidence", "answer_stopped", "confidence_stopped")
+STOPPED = (*STOPS, None)
+LIGHT_FIELDS = ("cell", "outcome", "confidence", *STOPPED_NAMES)
 
-_COUNT, _NUMBER, _TEXT = (int, type(None)), (int, float, type(None)), (str, type(None))
-_STAGE_FIELDS = {
-    "thinking": _TEXT, "stopped": _TEXT, "thinking_tokens": _COUNT, "prompt_tokens": _COUNT,
-    "injected_tokens": _COUNT, "readout_tokens": _COUNT,
-}  # fmt: skip
-_UNIT_FIELDS = {
-    "question_id": str, "permutation": int, "question": str, "category": _TEXT, "options": list, "option_order": list,
-    "correct_option": int,
-}  # fmt: skip
-_CELL_FIELDS = {
-    "total_budget": int, "answer_thinking_ratio": _NUMBER, "answer_budget": int, "confidence_budget": int,
-}  # fmt: skip
-_DETAIL_FIELDS = {
-    "is_correct": (bool, type(None)), "predicted_option": _COUNT, "answer_probabilities": (list, type(None)),
-    "answer_probability": _NUMBER, "confidence": _NUMBER, "confidence_expectation": _NUMBER, "p_true": _NUMBER,
-    "answer_readout_mass": _NUMBER, "confidence_readout_mass": _NUMBER, "p_true_readout_mass": _NUMBER, "error": _TEXT,
-    **{f"{stage}_{name}": types for stage in STAGES for name, types in _STAGE_FIELDS.items()},
-}  # fmt: skip
-_FIELDS = _UNIT_FIELDS | _CELL_FIELDS | _DETAIL_FIELDS  # of a record, with their types; its other fields are not shown
+_UNIT_NAMES = names_filled_by("unit")
+_SHOWN_FIELDS = tuple(one for one in RECORD_FIELDS if not one.name.endswith("_thinking_ids"))
+_DETAIL_NAMES = tuple(one.name for one in _SHOWN_FIELDS if one.name not in (*_UNIT_NAMES, *CELL_NAMES))
 
 # U+2028 and U+2029 end a line in older JavaScript; half a surrogate pair cannot be written as UTF-8.
 _UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
@@ -46,8 +31,7 @@ _UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 class Unit:
     """The records of one question in one order of its options.
 
-    light: per record what the index holds. detail, thoughts: escaped JSON, UTF-8; thoughts is None once left out.
-    n_bytes: of all but the thoughts, at most.
+    light: per record what the index holds. content: the rest as escaped JSON, UTF-8. n_bytes: of both, at most.
     """
 
     question_id: str
@@ -55,13 +39,12 @@ class Unit:
     category: str | None
     permutation: int
     light: list[dict]
-    detail: bytes
+    content: bytes
     n_bytes: int
-    thoughts: bytes | None
 
     @property
     def priority(self) -> tuple:
-        """Units of low priority values are kept: the first orders of the options, questions by the hash of their id."""
+        """Units with the lowest values are kept: the first orders of the options, questions by the hash of their id."""
         hashed = hashlib.sha256(self.question_id.encode("utf-8", "surrogatepass")).digest()
         return self.permutation, hashed, self.question
 
@@ -76,8 +59,8 @@ class Unit:
 class EmbeddedRecords:
     """index: escaped JSON of the light fields; chunks: of the rest, in the index's order.
 
-    n_records: of the file. left_out: per permutation that is not whole its permutation, n_units, and how many of them
-    are there without thoughts (n_without_thoughts) and not at all (n_left_out).
+    n_records: of the file. left_out: per permutation of which units are left out, its number (permutation), all its
+    units (n_units) and those left out (n_left_out).
     """
 
     index: str
@@ -88,20 +71,24 @@ class EmbeddedRecords:
 
 
 def embed_records(path: Path, max_bytes: int) -> EmbeddedRecords:
-    """The records of a `records.jsonl`, at most max_bytes of them: thoughts are left out first, then whole units.
+    """The records of a `records.jsonl`, at most max_bytes of them: the first units that fit are kept, whole.
 
-    What is left out depends on the records only, not on their order in the file. Raises UserError naming the line that
-    is no record.
+    Which ones is decided by the records only, not by their order in the file. Raises UserError naming the line that is
+    no record.
     """
     units, n_units, n_records, held_bytes = [], Counter(), 0, 0
+    first_out = None  # priority of the first unit that does not fit; those behind it are left out too
     for unit in _units(path):
-        units.append(unit)
         n_units[unit.permutation] += 1
         n_records += len(unit.light)
-        held_bytes += unit.n_bytes + len(unit.thoughts)
-        if held_bytes > 1.5 * max_bytes:  # what is over the limit now stays over it
-            units, held_bytes = _fitting(units, max_bytes)
-    units, _ = _fitting(units, max_bytes)
+        if first_out is not None and unit.priority >= first_out:
+            continue
+        units.append(unit)
+        held_bytes += unit.n_bytes
+        if held_bytes > 1.5 * max_bytes:  # now and then, so that memory stays bounded
+            units, first_out = _fitting(units, max_bytes, first_out)
+            held_bytes = sum(unit.n_bytes for unit in units)
+    units, _ = _fitting(units, max_bytes, first_out)
     left_out = _left_out(units, n_units)
     units.sort(key=lambda unit: unit.place)
     chunks = _chunks(units)
@@ -125,7 +112,7 @@ def escaped_json(value) -> str:
 
 def _units(path: Path) -> Iterator[Unit]:
     """One unit per run of lines that agree on the question and its options, as the journal writes them."""
-    by_unit = groupby(_checked_records(path), key=lambda record: [record[name] for name in _UNIT_FIELDS])
+    by_unit = groupby(_checked_records(path), key=lambda record: [record[name] for name in _UNIT_NAMES])
     for _, records in by_unit:
         yield _unit(list(records))
 
@@ -145,15 +132,9 @@ def _record(line: bytes, where: str) -> dict:
     except (ValueError, RecursionError):  # brackets in brackets without end raise the second
         record = None
     if not isinstance(record, dict) or not line.endswith(b"\n"):
-        raise UserError(f"{where} is no record; run the experiment again, it mends a torn end")
-    for name, types in _FIELDS.items():
-        if name not in record:
-            raise UserError(f"{where} lacks {name!r}; it is no record of this version of the program")
-        if not isinstance(record[name], types):
-            raise UserError(f"{where}: {name!r} is {str(record[name])[:40]!r}, which it cannot be in a record")
-    for stage in STAGES:
-        if record[f"{stage}_stopped"] not in STOPPED:
-            raise UserError(f"{where}: '{stage}_stopped' is {record[f'{stage}_stopped'][:40]!r}, allowed is {STOPPED}")
+        raise UserError(f"{where} is no record; run the experiment again, it repairs a torn end")
+    if fault := next(faults(_SHOWN_FIELDS, record), None):
+        raise UserError(f"{where} is no record of this version of the program: {fault}")
     return record
 
 
@@ -174,12 +155,12 @@ def _unit(records: list[dict]) -> Unit:
     texts, references = shared_texts([record[f"{stage}_thinking"] for record in records for stage in STAGES])
     details = []
     for number, record in enumerate(records):
-        detail = {name: _rounded(record[name]) for name in _DETAIL_FIELDS}
+        detail = {name: _rounded(record[name]) for name in _DETAIL_NAMES}
         for stage, reference in zip(STAGES, references[2 * number : 2 * number + 2], strict=True):
             detail[f"{stage}_thinking"] = reference
         details.append(list(detail.values()))
     shown = {"options": first["options"], "correct_option": first["correct_option"], "records": details}
-    detail = escaped_json(shown).encode()
+    content = b'{"shown":%b,"thoughts":%b}' % (escaped_json(shown).encode(), escaped_json(texts).encode())
     in_index = escaped_json([first["question_id"], first["question"], first["category"]]).encode()
     return Unit(
         question_id=first["question_id"],
@@ -187,9 +168,8 @@ def _unit(records: list[dict]) -> Unit:
         category=first["category"],
         permutation=first["permutation"],
         light=[_light(record) for record in records],
-        detail=detail,
-        n_bytes=len(detail) + len(in_index) + LIGHT_BYTES * len(records),
-        thoughts=escaped_json(texts).encode(),
+        content=content,
+        n_bytes=len(content) + len(in_index) + LIGHT_BYTES * len(records),
     )
 
 
@@ -216,7 +196,7 @@ def shared_texts(texts: list[str | None]) -> tuple[list[str], list[list[int] | N
 def _light(record: dict) -> dict:
     scored = record["error"] is None and record["is_correct"] is not None
     return {
-        "cell": tuple(record[name] for name in _CELL_FIELDS),
+        "cell": tuple(record[name] for name in CELL_NAMES),
         "outcome": OUTCOMES.index(("wrong", "right")[record["is_correct"]] if scored else "unscored"),
         "confidence": record["confidence"],
         **{f"{stage}_stopped": STOPPED.index(record[f"{stage}_stopped"]) for stage in STAGES},
@@ -233,35 +213,21 @@ def _rounded(value):
 # --- what fits ---------------------------------------------------------------------------------------------------
 
 
-def _fitting(units: list[Unit], max_bytes: int) -> tuple[list[Unit], int]:
-    """The units that fit, thoughts dropped from those behind the point where the bytes run out; and their bytes."""
-    units = sorted(units, key=lambda unit: unit.priority)
-    total, kept = 0, []
-    for unit in units:
-        if total + unit.n_bytes > max_bytes:
-            break
+def _fitting(units: list[Unit], max_bytes: int, first_out: tuple | None) -> tuple[list[Unit], tuple | None]:
+    """The first units that fit, and the priority of the first one that does not; first_out is known of others."""
+    total, kept = 0, sorted(units, key=lambda unit: unit.priority)
+    for number, unit in enumerate(kept):
         total += unit.n_bytes
-        kept.append(unit)
-    has_room = True
-    for unit in kept:
-        has_room = has_room and unit.thoughts is not None and total + len(unit.thoughts) <= max_bytes
-        total += len(unit.thoughts) if has_room else 0
-        unit.thoughts = unit.thoughts if has_room else None
-    return kept, total
+        if total > max_bytes:
+            return kept[:number], unit.priority
+    return kept, first_out
 
 
 def _left_out(kept: list[Unit], n_units: Counter) -> list[dict]:
-    n_kept = Counter(unit.permutation for unit in kept)
-    n_whole = Counter(unit.permutation for unit in kept if unit.thoughts is not None)
+    n_left_out = n_units - Counter(unit.permutation for unit in kept)
     return [
-        {
-            "permutation": permutation,
-            "n_units": n_units[permutation],
-            "n_without_thoughts": n_kept[permutation] - n_whole[permutation],
-            "n_left_out": n_units[permutation] - n_kept[permutation],
-        }
-        for permutation in sorted(n_units)
-        if n_whole[permutation] < n_units[permutation]
+        {"permutation": permutation, "n_units": n_units[permutation], "n_left_out": n_left_out[permutation]}
+        for permutation in sorted(n_left_out)
     ]
 
 
@@ -275,13 +241,12 @@ def _chunks(units: list[Unit]) -> list[list[Unit]]:
             chunks.append([])
             n_bytes = 0
         chunks[-1].append(unit)
-        n_bytes += len(unit.detail) + len(unit.thoughts or b"")
+        n_bytes += len(unit.content)
     return chunks
 
 
 def _chunk_json(units: list[Unit]) -> str:
-    parts = [b'{"shown":%b,"thoughts":%b}' % (unit.detail, unit.thoughts or b"null") for unit in units]
-    return (b"[" + b",\n".join(parts) + b"]").decode()
+    return (b"[" + b",\n".join(unit.content for unit in units) + b"]").decode()
 
 
 def _index(units: list[Unit], chunks: list[list[Unit]]) -> dict:
@@ -291,8 +256,8 @@ def _index(units: list[Unit], chunks: list[list[Unit]]) -> dict:
     light = [record for unit in units for record in unit.light]
     cells = _numbered(sorted({record["cell"] for record in light}, key=lambda cell: (cell[0], cell[1] or 0.0)))
     return {
-        "fields": list(_DETAIL_FIELDS),
-        "cells": [dict(zip(_CELL_FIELDS, cell, strict=True)) for cell in cells],
+        "fields": list(_DETAIL_NAMES),
+        "cells": [dict(zip(CELL_NAMES, cell, strict=True)) for cell in cells],
         "categories": list(categories),
         "questions": list(questions),
         "chunk_sizes": [len(chunk) for chunk in chunks],

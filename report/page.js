@@ -233,7 +233,6 @@
     const place = fields[`${stage}_thinking`];
     const content = place === null ? element("p", { className: "quiet" }, "This record has no such thought.")
       : place[1] === 0 ? element("p", { className: "quiet" }, "Nothing was thought.")
-      : thoughts === null ? element("p", { className: "quiet" }, "Left out of this page for its size; it is in records.jsonl.")
       : scrolling(`Thought of the ${stage} stage`, thoughts[place[0]].slice(0, place[1]), "thought");
     return element("div", {}, element("h4", {}, title), element("p", { className: "quiet" }, `${used}.`), content);
   }

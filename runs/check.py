@@ -6,29 +6,29 @@ from pathlib import Path
 
 from basics.errors import UserError, one_line
 from basics.strict_json import OTHER_SHAPE, sha256_of, strict_json
-from evaluation_tool import CONFIDENCE_NAMES, STAGES, summarise
+from evaluation_tool import summarise
 from questions.question_sets import Question, fingerprint
 from runs.journal import process_journals, read_records
 from runs.results_folder import SCHEMA_VERSION, check_no_writer, read_config, read_summary
+from scoring.fields import faults
+from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
 
 _MOST_SHOWN = 20  # problems of a run
-_SHARES = (*CONFIDENCE_NAMES, "answer_readout_mass", "confidence_readout_mass", "p_true_readout_mass")
+_KEY_NAMES = ("question_id", "permutation", "total_budget", "answer_thinking_ratio")  # no two records have them equal
+_KEY_FIELDS = tuple(one for one in RECORD_FIELDS if one.name in _KEY_NAMES)
 
 
-def check_results(results_folder: str) -> int:
-    """Prints what is wrong in a run folder, or in each of a folder of them; returns the exit status, 1 if anything is.
+def check_results(folders: list[str], pages: dict[str, str]) -> int:
+    """Prints what is wrong in each run; returns the exit status, 1 if anything is.
 
-    Raises UserError if there are no results or a run is still writing them.
+    folders: each a run folder or a folder of runs. pages: by their path in a run folder, the files that show a finished
+    run, and the command that makes them again. Raises UserError if a folder has no results or a run is still writing.
     """
-    folder = Path(results_folder).expanduser()
-    candidates = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
-    runs = [path for path in candidates if (path / "config.json").exists() or (path / "records.jsonl").exists()]
-    if not runs:
-        raise UserError(f"--check {results_folder}: no results there; name a run folder or a folder of them")
+    runs = dict.fromkeys(run for folder in folders for run in _runs_in(folder))  # a run that is named twice is one
     n_problems = 0
     for run in runs:
         check_no_writer(run)
-        problems = [*run_problems(run), *missing_pages(run)]
+        problems = [*run_problems(run), *missing_pages(run, pages)]
         n_problems += len(problems)
         for problem in problems[:_MOST_SHOWN]:
             print(one_line(f"{run}: {problem}"))
@@ -37,6 +37,15 @@ def check_results(results_folder: str) -> int:
         if not problems:
             print(f"{run}: complete and consistent")
     return 1 if n_problems else 0
+
+
+def _runs_in(name: str) -> list[Path]:
+    folder = Path(name).expanduser()
+    candidates = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
+    runs = [path for path in candidates if (path / "config.json").exists() or (path / "records.jsonl").exists()]
+    if not runs:
+        raise UserError(f"--check {name}: no results there; name a run folder or a folder of them")
+    return runs
 
 
 def run_problems(run: Path) -> Iterator[str]:
@@ -52,14 +61,14 @@ def run_problems(run: Path) -> Iterator[str]:
         confidences = set(config["identity"]["prompts"]["confidences"])
         cells = {(cell["total_budget"], cell["answer_thinking_ratio"]): cell for cell in config["identity"]["cells"]}
         n_units = config["questions"]["used"] * config["identity"]["n_permutations"]
-    except (UserError, KeyError, TypeError) as error:  # a hand has been at it
+    except (UserError, KeyError, TypeError) as error:  # edited or damaged
         yield f"config.json cannot be used ({error})"
         return
     named = run.name.rpartition("_")[2]
     if len(named) == 12 and named != sha256_of(config["identity"])[:12]:
         yield "the name of the folder is not that of its config.json"
     for path in process_journals(run):
-        yield f"{path.name}: of an interrupted launch; the run's own command takes it into records.jsonl"
+        yield f"{path.name}: left by an interrupted launch; the run's own command moves it into records.jsonl"
     records = _CheckedRecords(cells, confidences)
     try:
         yield from records.problems(run / "records.jsonl")
@@ -72,9 +81,10 @@ def run_problems(run: Path) -> Iterator[str]:
 
 
 class _CheckedRecords:
-    """Goes through the lines of a journal.
+    """The lines of a journal that were read so far.
 
-    cells: by (total_budget, answer_thinking_ratio), as in `config.json`; so are the numbers that a confidence can be.
+    cells: by (total_budget, answer_thinking_ratio), as in `config.json`. confidences: the numbers that a confidence can
+    be, from there too.
     """
 
     def __init__(self, cells: dict[tuple, dict], confidences: set[float]):
@@ -92,27 +102,30 @@ class _CheckedRecords:
 
     def _line_problems(self, line: bytes) -> list[str]:
         if not line.endswith(b"\n"):
-            return ["it has no end; the run's own command mends this"]
+            return ["it has no end; the run's own command repairs this"]
         try:
             record = strict_json(line)
         except ValueError as error:
             return [f"no strict JSON ({error})"]
-        try:
-            key = (record["question_id"], record["permutation"])
-            cell_key = (record["total_budget"], record["answer_thinking_ratio"])
-            self.seen[key + cell_key] += 1
-            if cell_key not in self.cells:
-                return ["its cell is not among the run's"]
-            if self.seen[key + cell_key] > 1:
-                return [f"a second record of question {key[0]!r} in this permutation and cell"]
-            checks = [*record_checks(record, self.cells[cell_key]), self._confidence_check(record["confidence"])]
-            return [problem for holds, problem in checks if not holds] or self._question_problems(record)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:  # fields or types amiss
-            return [f"no record ({type(error).__name__}: {error})"]
+        if not isinstance(record, dict):
+            return ["it is no object"]
+        if fault := next(faults(_KEY_FIELDS, record), None):
+            return [fault]
+        key = tuple(record[name] for name in _KEY_NAMES)
+        cell_key = key[2:]
+        self.seen[key] += 1
+        if cell_key not in self.cells:
+            return ["its cell is not one of the run's"]
+        if self.seen[key] > 1:
+            return [f"a second record of question {key[0]!r} in this permutation and cell"]
+        if fault := next(faults(RECORD_FIELDS, record), None):
+            return [fault]
+        checks = [*record_checks(record, self.cells[cell_key]), self._confidence_check(record["confidence"])]
+        return [problem for holds, problem in checks if not holds] or self._question_problems(record)
 
     def _confidence_check(self, value: float | None) -> tuple[bool, str]:
         """Another scale has other numbers, so records of two scales are not those of one run."""
-        return value is None or value in self.confidences, f"confidence {value} is none that config.json names"
+        return value is None or value in self.confidences, f"confidence {value} is not one of those in config.json"
 
     def _question_problems(self, record: dict) -> list[str]:
         question = original_question(record)
@@ -121,7 +134,7 @@ class _CheckedRecords:
         return [f"question {question.question_id!r} differs from that of an earlier line"]
 
     def missing(self, n_units: int, identity: dict) -> Iterator[str]:
-        """What should be there and is not."""
+        """What should be there but is not."""
         found = len(self.seen)
         if found != n_units * len(self.cells):
             yield f"{found:,} of {n_units * len(self.cells):,} records; the run's own command computes what is missing"
@@ -135,7 +148,7 @@ class _CheckedRecords:
 
 
 def original_question(record: dict) -> Question:
-    """The question as the question set gives it, put together from the order in which the record shows it."""
+    """The question as the question set gives it, with its options back in their order."""
     options = dict(zip(record["option_order"], record["options"], strict=True))
     return Question(
         question_id=record["question_id"],
@@ -147,15 +160,17 @@ def original_question(record: dict) -> Question:
 
 
 def record_checks(record: dict, cell: dict) -> Iterator[tuple[bool, str]]:
-    """(holds, what is wrong if it does not) for everything that can be told from one record and its cell."""
-    n_options, predicted = len(record["options"]), record["predicted_option"]
+    """(holds, what is wrong if it does not) for what the fields of one record and its cell say about one another.
+
+    The record's fields have their declared types and ranges.
+    """
+    n_options = len(record["options"])
     yield sorted(record["option_order"]) == list(range(n_options)), "option_order is no order of its options"
-    yield 0 <= record["correct_option"] < n_options, "correct_option names no option"
-    yield from _answer_checks(record, n_options, predicted)
-    for name in _SHARES:
-        value = record[name]
-        yield value is None or 0 <= value <= 1, f"{name} {value} is not between 0 and 1"
-        yield value is not None or record["error"] is not None, f"{name} is missing and error does not say why"
+    yield record["correct_option"] < n_options, "correct_option names no option"
+    yield from _answer_checks(record, n_options)
+    for name in (*CONFIDENCE_NAMES, *MASS_NAMES):
+        has_reason = record[name] is not None or record["error"] is not None
+        yield has_reason, f"{name} is missing and error does not say why"
     for stage in STAGES:
         yield record[f"{stage}_budget"] == cell[f"{stage}_budget"], f"{stage}_budget is not that of its cell"
         yield from _stage_checks(record, stage)
@@ -163,30 +178,36 @@ def record_checks(record: dict, cell: dict) -> Iterator[tuple[bool, str]]:
     yield total == record["total_budget"], "its two caps do not add up to total_budget"
 
 
-def _answer_checks(record: dict, n_options: int, predicted: int | None) -> Iterator[tuple[bool, str]]:
-    probabilities = record["answer_probabilities"]
+def _answer_checks(record: dict, n_options: int) -> Iterator[tuple[bool, str]]:
+    predicted, probabilities = record["predicted_option"], record["answer_probabilities"]
     if predicted is None:
         holds = record["error"] is not None and record["is_correct"] is None and probabilities is None
         yield holds, "predicted_option is missing and error does not say why"
         return
     yield record["is_correct"] is (predicted == record["correct_option"]), "is_correct does not follow from the options"
+    probabilities = probabilities or []
     sums_up = len(probabilities) == n_options and math.isclose(math.fsum(probabilities), 1, abs_tol=1e-6)
     yield sums_up, "answer_probabilities do not add up to 1 over its options"
-    chosen = probabilities[predicted]
-    yield chosen == max(probabilities) == record["answer_probability"], "answer_probability is not the largest of them"
+    chosen = probabilities[predicted] if predicted < len(probabilities) else None
+    is_largest = chosen is not None and chosen == max(probabilities) == record["answer_probability"]
+    yield is_largest, "answer_probability is not the largest of answer_probabilities"
 
 
 def _stage_checks(record: dict, stage: str) -> Iterator[tuple[bool, str]]:
-    """The cap was kept, and how the thought ended agrees with its length."""
+    """Whether the cap was kept, and whether the thought ended as its length says."""
     names = ("thinking_ids", "thinking_tokens", "stopped", "budget")
     ids, used, stopped, cap = (record[f"{stage}_{name}"] for name in names)
+    nulls = {record[f"{stage}_{one.name}"] is None for one in STAGE_FIELDS if one.name != "stopped"}
+    if len(nulls) > 1:
+        yield False, f"some fields of the {stage} stage are null and others are not"
+        return
     if ids is None:
         yield record["error"] is not None, f"there is no {stage} stage and error does not say why"
         return
     yield len(ids) == used, f"{stage}_thinking_tokens is not the number of its ids"
     yield used <= cap, f"{stage}_thinking_tokens {used} is over its cap {cap}"
     allowed = {
-        "natural": used < cap,  # the tag took a step of the cap
+        "natural": used < cap,  # the closing tag took a step of the cap
         "capped": used == cap > 0,
         "none": used == cap == 0,
         None: record["error"] is not None,
@@ -203,7 +224,7 @@ def _summary_problems(run: Path, config: dict) -> Iterator[str]:
         recomputed = summarise(read_records(run / "records.jsonl"), summary["target_error"], config["identity"]["seed"])
     except UserError as error:
         yield str(error).removeprefix(f"{run}/")
-    except (OSError, *OTHER_SHAPE) as error:  # a hand has been at it
+    except (OSError, *OTHER_SHAPE) as error:  # edited or damaged
         yield f"summary.json cannot be used ({type(error).__name__}: {error})"
     else:
         stored = {name: summary.get(name) for name in recomputed}  # the file also holds the run's config
@@ -215,21 +236,18 @@ def _summary_problems(run: Path, config: dict) -> Iterator[str]:
                 yield f"summary.json and config.json disagree in {name}"
 
 
-def missing_pages(run: Path) -> Iterator[str]:
-    """Figures and report of a finished run that are not there; what they show can be made again at any time."""
+def missing_pages(run: Path, pages: dict[str, str]) -> Iterator[str]:
+    """The pages of a finished run that are missing or empty, in words."""
     if not (run / "summary.json").exists():
         return
-    from report.figures import FIGURES  # here: matplotlib takes half a second
-
-    pictures = {f"figures/{figure.file_name}": "plot_results.py" for figure in FIGURES}
-    for name, maker in (pictures | {"report.html": "report.py"}).items():
+    for name, command in pages.items():
         path = run / name
         if not path.is_file() or not path.stat().st_size:
-            yield f"{name} is missing or empty; {maker} makes it again"
+            yield f"{name} is missing or empty; {command} makes it again"
 
 
 def _differences(stored, recomputed, place: str) -> Iterator[str]:
-    """Where two JSON values differ; numbers may in their last digits, which depend on the machine."""
+    """Where two JSON values differ. The last digits of numbers may differ: they depend on the machine."""
     if isinstance(stored, dict) and isinstance(recomputed, dict):
         for name in sorted(stored.keys() | recomputed.keys()):
             yield from _differences(stored.get(name), recomputed.get(name), f"{place}.{name}".lstrip("."))

@@ -12,7 +12,7 @@ import torch
 from thinking.devices import nvidia_driver
 
 HERE = Path(__file__).resolve().parents[1]
-_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "scipy", "scikit-learn")
+_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "scipy")
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from basics.errors import UserError
 from basics.files import make_folder, open_own, reason
 from basics.strict_json import canonical_json, sha256_of, strict_json
+from scoring.fields import text_names
+from scoring.summary_schema import CELL_FIELDS
 
 # Of records.jsonl and summary.json, and of the rules behind a record that no text shows: which questions are drawn, the
 # orders of their options, what the randomness of a thought is a function of, sampling. Part of the run name.
@@ -51,8 +53,8 @@ def check_writable(save_dir: str) -> Path:
     return folder
 
 
-# Fields of a cell that hold words; whatever else stands there is a number, a truth value or null.
-_WORDS = ("letter", "category")
+# Fields of a cell that hold texts; whatever else stands there is a number, a truth value or null.
+_WORDS = text_names(CELL_FIELDS)
 
 
 def read_summary(path: Path) -> dict:

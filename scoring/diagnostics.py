@@ -3,15 +3,15 @@ from string import ascii_uppercase
 
 import numpy as np
 
-from scoring import metrics
-from scoring.record_columns import MASS_NAMES, STAGES, STOPS, TOKEN_NAMES, CellColumns
+from scoring.record_columns import CellColumns
+from scoring.record_schema import MASS_NAMES, STAGES, STOPS, TOKEN_NAMES
 
 _NATURAL, _CAPPED = STOPS.index("natural"), STOPS.index("capped")
 _CURVE_POINTS = 100  # caps at which the saturation curve is given, at most
 
 
 def mean(values: np.ndarray) -> float | None:
-    """Mean of the values that are not NaN; None without any."""
+    """Mean of the values that are not NaN, of truth values the share of True; None without any."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else None
 
@@ -49,7 +49,7 @@ def accuracy_by_stop(cell: CellColumns) -> dict:
         rows[stage] = {}
         for name, code in (("natural", _NATURAL), ("capped", _CAPPED)):
             chosen = (cell.stopped[stage] == code) & ~cell.is_error
-            rows[stage][name] = {"n": int(chosen.sum()), "accuracy": metrics.accuracy(cell.is_correct[chosen])}
+            rows[stage][name] = {"n": int(chosen.sum()), "accuracy": mean(cell.is_correct[chosen])}
     return rows
 
 

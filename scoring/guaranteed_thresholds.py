@@ -1,6 +1,6 @@
 """From which confidence on may answers be automated, with a guarantee for new questions (learn then test)."""
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtr
 
 GRID = np.arange(101) / 100  # thresholds that are tested, fixed before any record is seen
 STARTS = (0.98, 0.95, 0.9, 0.8, 0.5)  # where a walk down the grid begins; declared in advance, they share ERROR_LEVEL
@@ -29,7 +29,7 @@ def guaranteed_threshold(confidence: np.ndarray, is_correct: np.ndarray, target_
     """
     used = np.array([np.sum(confidence >= threshold) for threshold in GRID])
     wrong = np.array([np.sum((confidence >= threshold) & ~is_correct) for threshold in GRID])
-    rejected = binom.cdf(wrong, used, target_error) <= ERROR_LEVEL / len(STARTS)
+    rejected = bdtr(wrong, used, target_error) <= ERROR_LEVEL / len(STARTS)
     lowest = None
     for start in STARTS:
         step = round(start * 100)

@@ -1,16 +1,18 @@
-"""Accuracy, calibration and selective-prediction metrics: arrays in, plain Python numbers out.
+"""Calibration and selective-prediction metrics: arrays in, plain Python numbers out.
 
 Everywhere `confidence` is (n,) floats in [0, 1], float64, and `is_correct` (n,) bools in the same order. A missing
 confidence is NaN: the functions that say so accept it, the others raise ValueError, because a metric that skipped it
 in silence would be about other records than its n says. A confidence out of range and an `is_correct` that is not
 boolean raise ValueError too. None stands for a value that does not exist; with n = 0 no metric has one.
+
+A metric with an interval is one function in METRICS. It serves the observed records and every resample of them.
 """
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.stats import norm as normal
-from scipy.stats import rankdata
-from scipy.stats import t as student_t
-from sklearn.metrics import roc_auc_score
+from scipy.special import ndtr, stdtrit
 
 N_BINS = 10  # equal-width bins of the reliability diagram and the ECE, >= 1; 10 is the number usual in the field
 N_RESAMPLES = 1000  # bootstrap resamples, >= 1; the 2.5% tail then rests on 25 of them
@@ -53,19 +55,7 @@ def _checked_correctness(is_correct: np.ndarray) -> np.ndarray:
     return is_correct.astype(bool)
 
 
-# --- accuracy and calibration ------------------------------------------------------------------------------------
-
-
-def accuracy(is_correct: np.ndarray) -> float | None:
-    """Share of correct answers, in [0, 1]."""
-    is_correct = _checked_correctness(is_correct)
-    return float(is_correct.mean()) if is_correct.size else None
-
-
-def overconfidence(confidence: np.ndarray, is_correct: np.ndarray) -> float | None:
-    """Mean confidence minus accuracy, in [-1, 1]; negative is underconfident."""
-    confidence, is_correct = _checked(confidence, is_correct)
-    return float(confidence.mean() - is_correct.mean()) if confidence.size else None
+# --- calibration -------------------------------------------------------------------------------------------------
 
 
 def _bin_index(confidence: np.ndarray, bins: int) -> np.ndarray:
@@ -130,22 +120,21 @@ def ece_if_calibrated(
     return {"mean": float(eces.mean()), **_interval(eces)}
 
 
-def brier_decomposition(confidence: np.ndarray, is_correct: np.ndarray) -> dict[str, float | None]:
-    """Brier score with its parts: brier = reliability - resolution + uncertainty (Murphy 1973).
+def brier_parts(confidence: np.ndarray, is_correct: np.ndarray) -> dict[str, float | None]:
+    """Parts of the Brier score, which is reliability - resolution + uncertainty (Murphy 1973).
 
     The groups are the distinct confidences, so the parts add up to rounding; with bins they would not. When hardly
     two records share a confidence, each is its own group: resolution nears uncertainty and reliability the Brier score,
-    and neither says much. brier and reliability are better when lower, in [0, 1]; resolution <= uncertainty <= 0.25.
-    All four are None with n = 0.
+    and neither says much. reliability is better when lower, in [0, 1]; resolution <= uncertainty <= 0.25. All three are
+    None with n = 0.
     """
     confidence, is_correct = _checked(confidence, is_correct)
     if not confidence.size:
-        return dict.fromkeys(("brier", "reliability", "resolution", "uncertainty"))
+        return dict.fromkeys(("reliability", "resolution", "uncertainty"))
     values, group, counts = np.unique(confidence, return_inverse=True, return_counts=True)
     group_accuracy = np.bincount(group, weights=is_correct) / counts
     base_rate = is_correct.mean()
     return {
-        "brier": float(np.mean((confidence - is_correct) ** 2)),
         "reliability": float(np.average((values - group_accuracy) ** 2, weights=counts)),
         "resolution": float(np.average((group_accuracy - base_rate) ** 2, weights=counts)),
         "uncertainty": float(base_rate * (1 - base_rate)),
@@ -155,37 +144,10 @@ def brier_decomposition(confidence: np.ndarray, is_correct: np.ndarray) -> dict[
 # --- ranking: which answers to use -------------------------------------------------------------------------------
 
 
-def auroc(confidence: np.ndarray, is_correct: np.ndarray) -> float | None:
-    """Probability that a correct answer carries more confidence than a wrong one, ties counting half.
-
-    In [0, 1], 0.5 is chance. None when all answers are correct or all are wrong: it has no value then.
-    """
-    confidence, is_correct = _checked(confidence, is_correct)
-    if is_correct.all() or not is_correct.any():
-        return None
-    return float(roc_auc_score(is_correct, confidence))
-
-
 def _tie_groups(confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct confidences, descending, all NaN as one last group; and the group of each record, (n,) ints."""
     negated, group = np.unique(-confidence, return_inverse=True)
     return -negated, group
-
-
-def aurc(confidence: np.ndarray, is_correct: np.ndarray) -> float | None:
-    """Mean over ranks k = 1..n of the error rate among the k most confident answers, in [0, 1], lower is better.
-
-    The empirical area under the risk-coverage curve (Geifman 2019). Inside a tie group errors are spread evenly:
-    the exact mean over all orders of the tied records. Accepts missing confidences: they rank last, as one tie group.
-    """
-    confidence, is_correct = _checked(confidence, is_correct, missing_allowed=True)
-    if not confidence.size:
-        return None
-    _, group = _tie_groups(confidence)
-    counts = np.bincount(group)
-    error_rates = np.bincount(group, weights=~is_correct) / counts
-    expected_errors = np.cumsum(np.repeat(error_rates, counts))
-    return float(np.mean(expected_errors / np.arange(1, confidence.size + 1)))
 
 
 def risk_coverage_curve(confidence: np.ndarray, is_correct: np.ndarray) -> dict[str, list[float]]:
@@ -207,22 +169,127 @@ def risk_coverage_curve(confidence: np.ndarray, is_correct: np.ndarray) -> dict[
     }
 
 
-def coverage_at_target(confidence: np.ndarray, is_correct: np.ndarray, target_error: float) -> float | None:
+# --- metrics with intervals: of the records, and of resamples of their questions ---------------------------------
+
+
+@dataclass(frozen=True)
+class TieGroups:
+    """Records with equal confidence as groups, in each of several samples of the records.
+
+    confidence: (groups,) distinct, descending; the records without one are the last group, NaN. counts, errors:
+    (groups, samples), records and wrong answers of each group, whole numbers as floats; ranked, wrong: their running
+    sums.
+    """
+
+    confidence: np.ndarray
+    counts: np.ndarray
+    errors: np.ndarray
+    ranked: np.ndarray
+    wrong: np.ndarray
+
+    @property
+    def n(self) -> np.ndarray:
+        """(samples,) records."""
+        return self.counts.sum(axis=0)
+
+    @property
+    def n_wrong(self) -> np.ndarray:
+        """(samples,) wrong answers."""
+        return self.errors.sum(axis=0)
+
+    @cached_property
+    def given(self) -> "TieGroups":
+        """The groups that have a confidence."""
+        known = slice(int((~np.isnan(self.confidence)).sum()))
+        parts = (self.confidence, self.counts, self.errors, self.ranked, self.wrong)
+        return TieGroups(*(part[known] for part in parts))
+
+
+# Each of the next functions returns (samples,) floats. A metric without a value is 0/0 in its formula, which is NaN.
+
+
+def _accuracy(groups: TieGroups, target_error: float) -> np.ndarray:
+    """Share of correct answers over all records, in [0, 1]."""
+    return (groups.n - groups.n_wrong) / groups.n
+
+
+def _brier(groups: TieGroups, target_error: float) -> np.ndarray:
+    """Mean squared difference of confidence and correctness, in [0, 1], lower is better (Brier 1950)."""
+    given = groups.given
+    values, correct = given.confidence, given.counts - given.errors
+    return (values**2 @ given.counts + (1 - 2 * values) @ correct) / given.n
+
+
+def _auroc(groups: TieGroups, target_error: float) -> np.ndarray:
+    """Probability that a correct answer carries more confidence than a wrong one, ties counting half.
+
+    In [0, 1], 0.5 is chance. No value when all answers are correct or all are wrong. Of the records with a confidence.
+    """
+    given = groups.given
+    correct, n_wrong = given.counts - given.errors, given.n_wrong
+    n_correct = correct.sum(axis=0)
+    # sum of correct (n_wrong - wrong + errors / 2), without arrays for the parts
+    ranked_rightly = n_correct * n_wrong - np.einsum("gr,gr->r", correct, given.wrong)
+    ranked_rightly += np.einsum("gr,gr->r", correct, given.errors) / 2
+    return ranked_rightly / (n_correct * n_wrong)
+
+
+def _aurc(groups: TieGroups, target_error: float) -> np.ndarray:
+    """Mean over ranks k = 1..n of the error rate among the k most confident answers, in [0, 1], lower is better.
+
+    The empirical area under the risk-coverage curve (Geifman 2019). Inside a tie group errors are spread evenly:
+    the exact mean over all orders of the tied records. Missing confidences rank last, as one tie group.
+
+    A group of m records, e of them wrong, that follows N records with E wrong adds
+    sum over j = 1..m of (E + j e/m) / (N + j) = e + (E - N e/m) (H(N + m) - H(N)), H the harmonic numbers.
+    """
+    n = groups.n
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n.max(initial=0) + 1))])
+    steps = harmonic[groups.ranked.astype(np.intp)]
+    steps[1:] -= steps[:-1].copy()
+    before = (groups.counts - groups.ranked) * (groups.errors / np.maximum(groups.counts, 1))
+    before += groups.wrong
+    before -= groups.errors
+    return (groups.n_wrong + np.einsum("gr,gr->r", before, steps)) / n
+
+
+def _overconfidence(groups: TieGroups, target_error: float) -> np.ndarray:
+    """Mean confidence minus accuracy, in [-1, 1]; negative is underconfident. Of the records with a confidence."""
+    given = groups.given
+    return given.confidence @ given.counts / given.n - (given.n - given.n_wrong) / given.n
+
+
+def _coverage_at_target(groups: TieGroups, target_error: float) -> np.ndarray:
     """Largest share of all n answers whose group {confidence >= threshold} has an error rate <= target_error.
 
-    In [0, 1]; 0.0 when no threshold reaches the target. Only whole tie groups: a threshold cannot split them. Accepts
-    missing confidences: they count in n and are never above a threshold. target_error: in [0, 1]. Empirical: the
-    threshold is chosen on the answers it is judged by, so new answers will on average err more often.
+    In [0, 1]; 0.0 when no threshold reaches the target. Only whole tie groups: a threshold cannot split them. Missing
+    confidences count in n and are never above a threshold. Empirical: the threshold is chosen on the answers it is
+    judged by, so new answers will on average err more often.
     """
-    curve = risk_coverage_curve(confidence, is_correct)
-    if not len(confidence):
-        return None
+    ranked, wrong = groups.given.ranked, groups.given.wrong
     # Risks are quotients of counts, correctly rounded, so 1 error in 20 meets a target of 0.05 exactly.
-    points = zip(curve["coverage"], curve["selective_risk"], strict=True)
-    return max((coverage for coverage, risk in points if risk <= target_error), default=0.0)
+    covered = np.where(wrong / np.maximum(ranked, 1) <= target_error, ranked, 0)
+    return covered.max(axis=0, initial=0) / groups.n
 
 
-# --- bootstrap over questions ------------------------------------------------------------------------------------
+METRICS = {
+    "accuracy": _accuracy,
+    "brier": _brier,
+    "auroc": _auroc,
+    "aurc": _aurc,
+    "overconfidence": _overconfidence,
+    "coverage_at_target": _coverage_at_target,
+}
+
+
+def observed_metrics(confidence: np.ndarray, is_correct: np.ndarray, target_error: float) -> dict[str, float | None]:
+    """Every metric of METRICS of the records as they are: the sample that takes each once. None: it has no value.
+
+    Accepts missing confidences, as resampled_metrics does. target_error: in [0, 1].
+    """
+    each_once = np.ones((1, 1))
+    values = resampled_metrics(confidence, is_correct, np.zeros(len(confidence), int), each_once, target_error)
+    return {name: None if np.isnan(value) else float(value) for name, (value,) in values.items()}
 
 
 def question_resamples(n_questions: int, rng: np.random.Generator, resamples: int = N_RESAMPLES) -> np.ndarray:
@@ -243,13 +310,12 @@ def resampled_metrics(
     question_weights: np.ndarray,
     target_error: float,
 ) -> dict[str, np.ndarray]:
-    """Every bootstrapped metric on every resample: name -> (resamples,) floats, NaN where it has no value.
+    """Every metric of METRICS on every resample: name -> (resamples,) floats, NaN where it has no value.
 
-    Names: accuracy, brier, auroc, aurc, overconfidence, coverage_at_target. question_index: (n,) ints in 0..q-1, the
-    question of each record; question_weights: (resamples, q) counts as question_resamples returns them, resamples >= 1.
-    A record of a question with weight w stands as w records; the values are those of the functions above on arrays
-    replicated so. A question without records is allowed. Missing confidences: accuracy, aurc and
-    coverage_at_target take all records, brier, auroc and overconfidence those that have one.
+    question_index: (n,) ints in 0..q-1, the question of each record; question_weights: (resamples, q) counts as
+    question_resamples returns them, resamples >= 1. A record of a question with weight w stands as w records. A
+    question without records is allowed. Missing confidences: accuracy, aurc and coverage_at_target take all records,
+    brier, auroc and overconfidence those that have one.
     """
     confidence, is_correct = _checked(confidence, is_correct, missing_allowed=True)
     thresholds, group = _tie_groups(confidence)
@@ -261,69 +327,10 @@ def resampled_metrics(
     for start in range(0, len(question_weights), block):
         weights = question_weights[start : start + block].T.astype(float)
         counts, errors = counts_by_question @ weights, errors_by_question @ weights
-        parts.append(_metrics_of_groups(thresholds, counts, errors, target_error))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _metrics_of_groups(
-    thresholds: np.ndarray, counts: np.ndarray, errors: np.ndarray, target_error: float
-) -> dict[str, np.ndarray]:
-    """name -> (resamples,) as in resampled_metrics. thresholds: (groups,) as _tie_groups returns them.
-
-    counts and errors: (groups, resamples), records and wrong answers of each tie group, whole numbers as floats.
-    """
-    ranked, wrong = np.cumsum(counts, axis=0), np.cumsum(errors, axis=0)
-    n, n_wrong = counts.sum(axis=0), errors.sum(axis=0)
-    with_confidence = slice(int((~np.isnan(thresholds)).sum()))  # the group without one is the last
-    values, counts_with, errors_with = (rows[with_confidence] for rows in (thresholds, counts, errors))
-    ranked_with, wrong_with = ranked[with_confidence], wrong[with_confidence]
-    n_with, n_wrong_with = counts_with.sum(axis=0), errors_with.sum(axis=0)
-    # A metric without a value is 0/0 in every formula here, which is the NaN promised.
-    with np.errstate(invalid="ignore"):
-        squares = values**2 @ counts_with + (1 - 2 * values) @ (counts_with - errors_with)
-        return {
-            "accuracy": (n - n_wrong) / n,
-            "brier": squares / n_with,
-            "auroc": _auroc_of_groups(counts_with, errors_with, wrong_with),
-            "aurc": _aurc_of_groups(counts, errors, ranked, wrong),
-            "overconfidence": values @ counts_with / n_with - (n_with - n_wrong_with) / n_with,
-            "coverage_at_target": _coverage_of_groups(ranked_with, wrong_with, target_error) / n,
-        }
-
-
-# In the next three, arrays are (groups, resamples): counts and errors as in _metrics_of_groups, ranked and wrong their
-# running sums.
-
-
-def _auroc_of_groups(counts: np.ndarray, errors: np.ndarray, wrong: np.ndarray) -> np.ndarray:
-    """(resamples,) shares of pairs (correct, wrong) ranked rightly, ties half."""
-    correct, n_wrong = counts - errors, errors.sum(axis=0)
-    n_correct = correct.sum(axis=0)
-    # sum of correct (n_wrong - wrong + errors / 2), without arrays for the parts
-    ranked_rightly = n_correct * n_wrong - np.einsum("gr,gr->r", correct, wrong)
-    ranked_rightly += np.einsum("gr,gr->r", correct, errors) / 2
-    return ranked_rightly / (n_correct * n_wrong)
-
-
-def _aurc_of_groups(counts: np.ndarray, errors: np.ndarray, ranked: np.ndarray, wrong: np.ndarray) -> np.ndarray:
-    """(resamples,) AURC.
-
-    A group of m records, e of them wrong, that follows N records with E wrong adds
-    sum over j = 1..m of (E + j e/m) / (N + j) = e + (E - N e/m) (H(N + m) - H(N)), H the harmonic numbers.
-    """
-    n = counts.sum(axis=0)
-    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n.max(initial=0) + 1))])
-    steps = harmonic[ranked.astype(np.intp)]
-    steps[1:] -= steps[:-1].copy()
-    before = (counts - ranked) * (errors / np.maximum(counts, 1))
-    before += wrong
-    before -= errors
-    return (errors.sum(axis=0) + np.einsum("gr,gr->r", before, steps)) / n
-
-
-def _coverage_of_groups(ranked: np.ndarray, wrong: np.ndarray, target_error: float) -> np.ndarray:
-    """(resamples,) largest numbers of records with an error rate <= target."""
-    return np.where(wrong / np.maximum(ranked, 1) <= target_error, ranked, 0).max(axis=0, initial=0)
+        groups = TieGroups(thresholds, counts, errors, np.cumsum(counts, axis=0), np.cumsum(errors, axis=0))
+        with np.errstate(invalid="ignore"):
+            parts.append({name: metric(groups, target_error) for name, metric in METRICS.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in METRICS}
 
 
 def _interval(values: np.ndarray) -> dict[str, float]:
@@ -373,7 +380,7 @@ def simultaneous_intervals(
         np.abs(resampled[varies] - observed[varies, None]) / errors[varies, None], axis=0, initial=0.0
     )
     critical = _upper_quantile(largest)
-    critical = student_t.isf(normal.sf(critical), n_questions - 1)
+    critical = abs(stdtrit(n_questions - 1, ndtr(-critical)))
     margins = np.full(len(differences), np.inf)
     margins[usable] = np.where(varies, critical * errors, 0.0)
     return [
@@ -400,9 +407,10 @@ def simultaneous_percentile_intervals(
         return [None] * len(differences)
     kept = resampled[usable][:, ~undefined[usable].any(axis=0)]
     n = kept.shape[1]
-    above, below = rankdata(kept, "min", axis=1), n + 1 - rankdata(kept, "max", axis=1)
-    rank = int(_upper_quantile(np.maximum(above, below).max(axis=0)))
     ordered = np.sort(kept, axis=1)
+    above = np.array([np.searchsorted(row, values, "left") + 1 for row, values in zip(ordered, kept, strict=True)])
+    below = np.array([n + 1 - np.searchsorted(row, values, "right") for row, values in zip(ordered, kept, strict=True)])
+    rank = int(_upper_quantile(np.maximum(above, below).max(axis=0)))
     ends = np.full((len(differences), 2), np.nan)
     ends[usable, 0] = np.minimum(ordered[:, n - rank], differences[usable])
     ends[usable, 1] = np.maximum(ordered[:, rank - 1], differences[usable])

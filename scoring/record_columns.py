@@ -5,15 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-STAGES = ("answer", "confidence")
-CONFIDENCE_NAMES = ("confidence", "confidence_expectation", "p_true", "answer_probability")
-MASS_NAMES = ("answer_readout_mass", "confidence_readout_mass", "p_true_readout_mass")
-TOKEN_NAMES = ("prompt_tokens", "thinking_tokens", "injected_tokens", "readout_tokens")
-STOPS = ("none", "natural", "capped")
-_CELL_NAMES = ("total_budget", "answer_thinking_ratio", "answer_budget", "confidence_budget")
-_FLOATS = (*CONFIDENCE_NAMES, *MASS_NAMES)
-_COUNTS = tuple(f"{stage}_{name}" for stage in STAGES for name in TOKEN_NAMES)
-_STOPPED = tuple(f"{stage}_stopped" for stage in STAGES)
+from scoring.record_schema import (
+    CELL_NAMES,
+    CONFIDENCE_NAMES,
+    COUNT_NAMES,
+    MASS_NAMES,
+    STAGES,
+    STOPPED_NAMES,
+    STOPS,
+)
+
 _CODES = {stop: code for code, stop in enumerate(STOPS)}
 
 
@@ -62,14 +63,14 @@ class _Growing:
     """Columns of one cell while its records come in, one compact array per field."""
 
     def __init__(self, record: dict):
-        self.cell = {name: record[name] for name in _CELL_NAMES}
+        self.cell = {name: record[name] for name in CELL_NAMES}
         self.whole = {name: array("q") for name in ("question", "permutation", "category")}
         self.small = {
             name: array("b")
-            for name in ("is_error", "is_correct", "chosen_option", "correct_option", "chosen_original", *_STOPPED)
+            for name in ("is_error", "is_correct", "chosen_option", "correct_option", "chosen_original", *STOPPED_NAMES)
         }
-        self.floats = {name: array("d") for name in _FLOATS}
-        self.counts = {name: array("i") for name in _COUNTS}
+        self.floats = {name: array("d") for name in (*CONFIDENCE_NAMES, *MASS_NAMES)}
+        self.counts = {name: array("i") for name in COUNT_NAMES}
 
     def add(self, record: dict, question: int, category: int) -> None:
         self.whole["question"].append(question)
@@ -82,7 +83,7 @@ class _Growing:
         small["chosen_option"].append(-1 if chosen is None else chosen)
         small["correct_option"].append(record["correct_option"])
         small["chosen_original"].append(-1 if chosen is None else record["option_order"][chosen])
-        for name in _STOPPED:
+        for name in STOPPED_NAMES:
             small[name].append(_CODES.get(record[name], -1))
         for name, column in self.floats.items():
             value = record[name]

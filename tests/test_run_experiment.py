@@ -32,19 +32,8 @@ from runs.budgets import make_cells
 from runs.check import check_results
 from runs.journal import read_records
 from runs.results_folder import SCHEMA_VERSION
+from scoring.record_schema import RECORD_FIELDS
 from thinking.capped_decoding import choose_tokens, uniforms
-
-STAGE_FIELDS = {
-    "thinking", "thinking_ids", "thinking_tokens", "stopped", "prompt_tokens", "injected_tokens", "readout_tokens",
-}  # fmt: skip
-RECORD_FIELDS = {
-    "question_id", "category", "permutation", "total_budget", "answer_thinking_ratio", "answer_budget",
-    "confidence_budget", "question", "options", "option_order", "correct_option", "predicted_option", "is_correct",
-    "answer_probabilities", "answer_probability", "answer_readout_mass", "confidence", "confidence_expectation",
-    "confidence_readout_mass", "p_true", "p_true_readout_mass", "error",
-    *(f"{stage}_{field}" for stage in ("answer", "confidence") for field in STAGE_FIELDS),
-}  # fmt: skip
-
 
 STOPS = [
     (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGUSR2, 140), (signal.SIGUSR1, 138),
@@ -63,7 +52,7 @@ def test_a_run_leaves_every_record_with_every_field(arguments):
     assert "thinking tokens/s" in done.stderr
     records = list(read_records(folder / "records.jsonl"))
     assert len(records) == 12
-    assert all(record.keys() == RECORD_FIELDS for record in records)
+    assert all(list(record) == [one.name for one in RECORD_FIELDS] for record in records)
     assert len({record["question_id"] for record in records}) == 6
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert (summary["n_records"], summary["n_errors"], summary["largest_overshoot"]) == (12, 0, 0)
@@ -350,7 +339,7 @@ def test_one_question_too_long_for_the_model_is_skipped_with_its_reason(argument
     assert f"Skipping 1 of 3 questions, listed in config.json; question 'q1': {skipped['reason']}\n" in said
     assert "Questions: 2 of 3. Rows skipped: 1 (config.json lists them)." in said
     assert {key[:2] for key in records_by_key(folder)} == {("q0", 0), ("q0", 1), ("q2", 0), ("q2", 1)}
-    assert check_results(str(folder)) == 0
+    assert check_results([str(folder)], {}) == 0
     written = (folder / "records.jsonl").read_bytes()
     assert run_experiment.main(arguments) == 0  # the same folder, finished
     assert (run_folder(arguments) / "records.jsonl").read_bytes() == written
@@ -411,7 +400,7 @@ def test_one_broken_record_of_200_is_counted_shown_and_not_scored(two_hundred, s
     assert broken["error"] == f"{stage} stage: logits not finite"
     assert (broken["confidence"], broken["p_true"]) == (None, None)
     assert (broken["predicted_option"] is None) == (stage == "answer")
-    assert check_results(str(folder)) == 0
+    assert check_results([str(folder)], {}) == 0
 
 
 def test_more_than_one_percent_of_broken_records_ends_the_run_and_every_later_one(

@@ -74,7 +74,7 @@ def browsed(folder):
             fields = dict(zip(index["fields"], values, strict=True))
             for stage in ("answer", "confidence"):
                 reference = fields[f"{stage}_thinking"]
-                if reference is not None and unit["thoughts"] is not None:
+                if reference is not None:
                     encoded = unit["thoughts"][reference[0]].encode("utf-16-le", "surrogatepass")
                     fields[f"{stage}_thinking"] = encoded[: 2 * reference[1]].decode("utf-16-le", "surrogatepass")
             cell = index["cells"][index["records"]["cell"][len(found)]]
@@ -235,7 +235,7 @@ def test_a_leaked_cap_is_said_at_the_top(tmp_path):
         ("summary.json", b'{"cells": [{}]}', "summary.json: .*n_records"),
         ("records.jsonl", None, "records.jsonl: No such file"),
         ("records.jsonl", b'{"question_id": "torn', "line 1 is no record"),
-        ("records.jsonl", b"{}\n", "line 1 lacks 'question_id'"),
+        ("records.jsonl", b"{}\n", "line 1 is no record of this version of the program: it lacks 'question_id'"),
         ("records.jsonl", b'{"question_id": NaN}\n', "line 1 is no record"),
         ("records.jsonl", b'{"question_id": 1e999}\n', "line 1 is no record"),
         ("records.jsonl", b"[" * 100_000 + b"\n", "line 1 is no record"),
@@ -376,26 +376,28 @@ def bytes_of(embedded):
     return sum(len(text.encode()) for text in (embedded.index, *embedded.chunks))
 
 
-def test_a_cap_leaves_out_thoughts_first_then_records_whatever_the_order_of_the_file(tmp_path):
+def test_a_limit_keeps_the_first_units_whole_whatever_the_order_of_the_file(tmp_path):
     records = make_records(40, 2, cells=[(100, 0.5)])
+    for record in records[:20]:  # units of very different sizes
+        record["question"] += " long" * 400
     write_run_folder(tmp_path / "run", records)
     write_run_folder(tmp_path / "reversed", records[::-1])
     whole = embed_records(tmp_path / "run" / "records.jsonl", 10**9)
     assert (whole.n_embedded, whole.left_out) == (80, [])
-    seen = set()
-    for part in (1.2, 0.8, 0.6, 0.4, 0.2, 0.05):
+    kept_by_part, orders = [], set()
+    for part in (2, *(step / 20 for step in range(18, 0, -1))):
         max_bytes = int(part * bytes_of(whole))
         embedded = embed_records(tmp_path / "run" / "records.jsonl", max_bytes)
         assert embedded == embed_records(tmp_path / "reversed" / "records.jsonl", max_bytes)
         assert bytes_of(embedded) <= max_bytes + 1000  # the names of the fields stand in the index once
-        without = sum(row["n_without_thoughts"] for row in embedded.left_out)
-        left_out = sum(row["n_left_out"] for row in embedded.left_out)
-        assert embedded.n_embedded == 80 - left_out
-        assert left_out == 0 or without == embedded.n_embedded  # no thought is kept at the cost of a record
-        kept = [unit["thoughts"] for chunk in embedded.chunks for unit in json.loads(chunk)]
-        assert kept.count(None) == without
-        seen.add((without > 0, left_out > 0))
-    assert seen >= {(True, False), (True, True)}
+        assert embedded.n_embedded == 80 - sum(row["n_left_out"] for row in embedded.left_out)
+        assert all(row["n_left_out"] > 0 for row in embedded.left_out)
+        units = [unit for chunk in embedded.chunks for unit in json.loads(chunk)]
+        assert all(unit["thoughts"] for unit in units)
+        kept_by_part.append({json.dumps(unit["shown"]) for unit in units})
+        orders.add(tuple(row["permutation"] for row in embedded.left_out))
+    assert all(fewer <= more for more, fewer in itertools.pairwise(kept_by_part))
+    assert orders == {(), (1,), (0, 1)}  # the first order of the options is kept longest
 
 
 def test_the_page_says_what_a_cap_left_out(tmp_path, monkeypatch):
@@ -408,8 +410,7 @@ def test_the_page_says_what_a_cap_left_out(tmp_path, monkeypatch):
     assert 0 < kept < 160
     assert f"holds {kept} of 160 records" in page.text
     n_left_out = 20 - index["units"]["permutation"].count(1)
-    said = f"thoughts left out for {20 - n_left_out}, whole records for {n_left_out}."
-    assert f"Order 1, 20 questions: {said}" in page.text
+    assert f"Order 1: {n_left_out} of 20 questions are left out." in page.text
 
 
 def test_a_run_without_records_has_a_page(tmp_path):

@@ -8,8 +8,6 @@ from basics.files import write_json
 from basics.strict_json import sha256_of
 from checks.hostile_questions import write_hostile_run
 from questions.question_sets import Question
-from report.figures import draw_figures
-from report.page import write_report
 from runs.check import check_results, run_problems
 from runs.results_folder import only_writer
 
@@ -34,18 +32,32 @@ def change_record(run, number, **changes):
 
 
 def test_finished_results_are_complete_and_consistent(run, capsys):
-    draw_figures(run)
-    write_report(run)
-    assert check_results(str(run)) == 0
-    assert check_results(str(run.parent)) == 0
+    pages = {"figures/one.png": "--redraw", "report.html": "--redraw"}
+    (run / "figures").mkdir()
+    for name in pages:
+        (run / name).write_text("something")
+    assert check_results([str(run)], pages) == 0
+    assert check_results([str(run.parent)], pages) == 0
     assert capsys.readouterr().out == f"{run}: complete and consistent\n" * 2
-    (run / "figures" / "reliability.png").write_bytes(b"")
+    (run / "figures" / "one.png").write_bytes(b"")
     (run / "report.html").unlink()
-    assert check_results(str(run)) == 1
+    assert check_results([str(run)], pages) == 1
     assert capsys.readouterr().out == (
-        f"{run}: figures/reliability.png is missing or empty; plot_results.py makes it again\n"
-        f"{run}: report.html is missing or empty; report.py makes it again\n"
+        f"{run}: figures/one.png is missing or empty; --redraw makes it again\n"
+        f"{run}: report.html is missing or empty; --redraw makes it again\n"
     )
+
+
+def test_several_folders_are_checked_each_run_once(run, tmp_path, capsys):
+    other = shutil.copytree(run, tmp_path / f"second_{run.name}")
+    change_record(other, 1, p_true=7)
+    assert check_results([str(run), str(tmp_path), str(other)], {}) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        f"{run}: complete and consistent", f"{other}: records.jsonl, line 1: p_true 7 is not between 0 and 1",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"--check .*nowhere: no results there"):
+        check_results([str(run), str(tmp_path / "nowhere")], {})
 
 
 def test_a_summary_of_other_settings_is_found(run):
@@ -77,9 +89,17 @@ def test_records_with_an_error_are_consistent(tmp_path):
         ({"answer_probabilities": [0.5, 0.2, 0.2]}, "do not add up to 1"),
         ({"option_order": [0, 0, 1]}, "option_order is no order"),
         ({"correct_option": 3}, "correct_option names no option"),
-        ({"total_budget": 77}, "its cell is not among the run's"),
+        ({"total_budget": 77}, "its cell is not one of the run's"),
         ({"question": "Which other?"}, "differs from that of an earlier line"),
-        ({"options": 5}, "no record (TypeError"),
+        ({"options": 5}, "options is 5, where a list of texts belongs"),
+        ({"options": ["x", "y", 3]}, "options holds 3, where a text belongs"),
+        ({"permutation": True}, "permutation holds True, where a whole number belongs"),
+        ({"answer_thinking": 7}, "answer_thinking holds 7, where a text belongs"),
+        ({"answer_readout_tokens": -1}, "answer_readout_tokens -1 is not 0 or more"),
+        ({"answer_stopped": "cut"}, "answer_stopped is 'cut', allowed is natural, capped, none"),
+        ({"answer_probabilities": None}, "answer_probabilities do not add up to 1"),
+        ({"answer_thinking_tokens": None}, "some fields of the answer stage are null and others are not"),
+        ({"predicted_option": 9}, "answer_probability is not the largest"),
         ({"permutation": 1}, "a second record of question"),
     ],
 )
@@ -92,7 +112,7 @@ def test_a_record_that_is_wrong_is_named_by_its_line(run, changes, words):
 def test_two_confidence_scales_in_one_folder_are_found(run):
     """Some records have their confidence in steps of a thousandth, which is no number of the run's scale."""
     change_record(run, 3, confidence=0.375)
-    assert "records.jsonl, line 3: confidence 0.375 is none that config.json names" in list(run_problems(run))
+    assert "records.jsonl, line 3: confidence 0.375 is not one of those in config.json" in list(run_problems(run))
 
 
 def test_a_run_of_another_version_is_said_to_be_one(run):
@@ -161,14 +181,14 @@ def test_a_config_that_was_edited_is_found(run):
 def test_many_problems_are_counted_and_the_exit_status_says_so(run, capsys):
     path = run / "records.jsonl"
     path.write_text("{}\n" * 30, encoding="utf-8")
-    assert check_results(str(run)) == 1
+    assert check_results([str(run)], {}) == 1
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 21
-    assert lines[-1].endswith("and 18 more")
+    assert lines[-1].endswith("and 11 more")
 
 
 def test_a_folder_without_results_or_with_a_run_at_work_is_refused(run, tmp_path):
     with pytest.raises(UserError, match="no results there"):
-        check_results(str(tmp_path / "missing"))
+        check_results([str(tmp_path / "missing")], {})
     with only_writer(run), pytest.raises(UserError, match="another run is writing there"):
-        check_results(str(run))
+        check_results([str(run)], {})

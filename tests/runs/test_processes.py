@@ -94,7 +94,7 @@ def test_two_processes_give_the_records_of_one_and_go_on_with_a_left_journal(arg
     assert done.returncode == 0, done.stderr
     assert "1 of 12 units are in" in done.stdout
     assert done.stdout.count("Results: ") == 1
-    assert check_results(str(folder)) == 0
+    assert check_results([str(folder)], {}) == 0
     records = records_by_key(folder)
     assert len(records) == 12
     for key, record in records_by_key(alone).items():
@@ -122,7 +122,7 @@ def test_a_process_that_dies_ends_the_launch_and_one_process_goes_on(arguments, 
     assert 0 < kept < 96
     assert run_experiment.main(with_flag(long, "--batch-size", "16")) == 0
     assert len(records_by_key(folder)) == 96
-    assert check_results(str(folder)) == 0
+    assert check_results([str(folder)], {}) == 0
 
 
 def test_more_processes_than_units_and_an_error_told_once(arguments):

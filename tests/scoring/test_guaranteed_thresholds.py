@@ -64,3 +64,12 @@ def test_missing_confidences_count_and_are_never_used():
 @pytest.mark.parametrize("start", guaranteed_thresholds.STARTS)
 def test_every_start_lies_on_the_grid_exactly(start):
     assert start == guaranteed_thresholds.GRID[round(start * 100)]
+
+
+@pytest.mark.parametrize("target", [0.01, 0.05, 0.1, 0.2, 0.5])
+def test_the_tail_is_that_of_scipys_binomial(target):
+    wrong, used = np.meshgrid(np.arange(40), np.append(np.arange(200), 10_000))
+    wrong, used = wrong[wrong <= used], used[wrong <= used]
+    np.testing.assert_allclose(
+        guaranteed_thresholds.bdtr(wrong, used, target), stats.binom.cdf(wrong, used, target), rtol=1e-9, atol=1e-300
+    )

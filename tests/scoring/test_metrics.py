@@ -16,6 +16,10 @@ EMPTY = np.array([]), np.array([], dtype=bool)
 NAN = float("nan")
 
 
+def observed(name, confidence, is_correct, target_error=0.05):
+    return metrics.observed_metrics(np.asarray(confidence), np.asarray(is_correct), target_error)[name]
+
+
 def bootstrap_intervals(confidence, is_correct, question_index, target_error, rng, resamples=1000):
     n_questions = int(np.max(question_index, initial=0)) + 1
     weights = metrics.question_resamples(n_questions, rng, resamples)
@@ -142,25 +146,28 @@ def test_certain_confidences_leave_nothing_to_redraw():
 
 @each_case
 def test_brier_agrees_with_scikit_learn_and_its_parts_add_up(confidence, is_correct):
-    parts = metrics.brier_decomposition(confidence, is_correct)
-    assert parts["brier"] == pytest.approx(brier_score_loss(is_correct, confidence, labels=[False, True]), abs=1e-12)
-    assert parts["brier"] == pytest.approx(
-        parts["reliability"] - parts["resolution"] + parts["uncertainty"], abs=1e-12
-    )
+    parts = metrics.brier_parts(confidence, is_correct)
+    brier = observed("brier", confidence, is_correct)
+    assert brier == pytest.approx(brier_score_loss(is_correct, confidence, labels=[False, True]), abs=1e-12)
+    assert brier == pytest.approx(parts["reliability"] - parts["resolution"] + parts["uncertainty"], abs=1e-12)
 
 
 def test_brier_parts_by_hand():
     # 0.5 twice, one right; 1.0 twice, both right: base rate 3/4.
-    parts = metrics.brier_decomposition(np.array([0.5, 1.0, 0.5, 1.0]), np.array([True, True, False, True]))
-    assert parts == pytest.approx({"brier": 0.125, "reliability": 0.0, "resolution": 1 / 16, "uncertainty": 3 / 16})
+    records = np.array([0.5, 1.0, 0.5, 1.0]), np.array([True, True, False, True])
+    assert observed("brier", *records) == pytest.approx(0.125)
+    assert metrics.brier_parts(*records) == pytest.approx(
+        {"reliability": 0.0, "resolution": 1 / 16, "uncertainty": 3 / 16}
+    )
 
 
 @each_case
 def test_accuracy_and_overconfidence_agree_with_exact_fractions(confidence, is_correct):
     accuracy = Fraction(int(sum(is_correct)), len(is_correct))
     mean_confidence = sum(Fraction(float(value)) for value in confidence) / len(confidence)
-    assert metrics.accuracy(is_correct) == pytest.approx(float(accuracy), abs=1e-15)
-    assert metrics.overconfidence(confidence, is_correct) == pytest.approx(float(mean_confidence - accuracy), abs=1e-12)
+    assert observed("accuracy", confidence, is_correct) == pytest.approx(float(accuracy), abs=1e-15)
+    overconfidence = float(mean_confidence - accuracy)
+    assert observed("overconfidence", confidence, is_correct) == pytest.approx(overconfidence, abs=1e-12)
 
 
 # --- ranking -----------------------------------------------------------------------------------------------------
@@ -168,7 +175,7 @@ def test_accuracy_and_overconfidence_agree_with_exact_fractions(confidence, is_c
 
 @each_case
 def test_auroc_agrees_with_mann_whitney(confidence, is_correct):
-    value = metrics.auroc(confidence, is_correct)
+    value = observed("auroc", confidence, is_correct)
     if len(set(is_correct)) == 1:
         assert value is None
         return
@@ -179,7 +186,7 @@ def test_auroc_agrees_with_mann_whitney(confidence, is_correct):
 
 def test_auroc_counts_ties_half():
     # Pairs (0.5, 0.5) tied, (0.9, 0.5) right: 1.5 of 2.
-    assert metrics.auroc(np.array([0.5, 0.5, 0.9]), np.array([False, True, True])) == pytest.approx(0.75)
+    assert observed("auroc", np.array([0.5, 0.5, 0.9]), np.array([False, True, True])) == pytest.approx(0.75)
 
 
 def risk_mean(errors):
@@ -204,7 +211,7 @@ def test_aurc_is_the_mean_over_all_orders_of_tied_records(confidence, is_correct
         ranked = [rank_by[i] for i in order]
         if ranked == sorted(ranked, reverse=True):
             risks.append(risk_mean([1 - is_correct[i] for i in order]))
-    value = metrics.aurc(np.array(confidence), np.array(is_correct, dtype=bool))
+    value = observed("aurc", np.array(confidence), np.array(is_correct, dtype=bool))
     assert value == pytest.approx(np.mean(risks), abs=1e-12)
 
 
@@ -214,19 +221,19 @@ def test_aurc_is_near_the_mean_over_random_orders_of_ties_on_random_data():
     rng = np.random.default_rng(0)
     risks = [risk_mean(~is_correct[np.lexsort((rng.random(200), -rank_by))]) for _ in range(2000)]
     standard_error = np.std(risks) / np.sqrt(len(risks))
-    assert metrics.aurc(confidence, is_correct) == pytest.approx(np.mean(risks), abs=5 * standard_error)
+    assert observed("aurc", confidence, is_correct) == pytest.approx(np.mean(risks), abs=5 * standard_error)
 
 
 def test_aurc_without_ties_agrees_with_the_precisions_of_scikit_learn():
     confidence, is_correct = random_records(6, decimals=None)
     precision, _, _ = precision_recall_curve(is_correct, confidence)
-    assert metrics.aurc(confidence, is_correct) == pytest.approx(np.mean(1 - precision[:-1]), abs=1e-12)
+    assert observed("aurc", confidence, is_correct) == pytest.approx(np.mean(1 - precision[:-1]), abs=1e-12)
 
 
 def test_aurc_by_hand():
     confidence = np.array([0.9, 0.8, 0.1])
-    assert metrics.aurc(confidence, np.array([True, True, False])) == pytest.approx((0 + 0 + 1 / 3) / 3)
-    assert metrics.aurc(confidence, np.array([False, True, True])) == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
+    assert observed("aurc", confidence, np.array([True, True, False])) == pytest.approx((0 + 0 + 1 / 3) / 3)
+    assert observed("aurc", confidence, np.array([False, True, True])) == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.3])
@@ -254,35 +261,35 @@ def naive_coverage(confidence, is_correct, target_error):
 @each_case
 @pytest.mark.parametrize("target_error", [0.0, 0.05, 0.2, 0.3, 1.0])
 def test_coverage_agrees_with_trial_of_every_threshold(confidence, is_correct, target_error):
-    value = metrics.coverage_at_target(confidence, is_correct, target_error)
+    value = observed("coverage_at_target", confidence, is_correct, target_error)
     assert value == naive_coverage(confidence, is_correct, target_error)
 
 
 @pytest.mark.parametrize("target_percent", range(1, 100))
 def test_an_error_rate_equal_to_the_target_meets_it(target_percent):
     is_correct = np.arange(100) >= target_percent
-    assert metrics.coverage_at_target(np.full(100, 0.5), is_correct, target_percent / 100) == 1.0
-    assert metrics.coverage_at_target(np.full(100, 0.5), is_correct, (target_percent - 1) / 100) == 0.0
+    assert observed("coverage_at_target", np.full(100, 0.5), is_correct, target_percent / 100) == 1.0
+    assert observed("coverage_at_target", np.full(100, 0.5), is_correct, (target_percent - 1) / 100) == 0.0
 
 
 def test_coverage_takes_whole_tie_groups_only():
     # Taking one of the two at 0.9 could have no error, but no threshold can.
     confidence = np.array([0.9, 0.9, 0.5, 0.4])
-    assert metrics.coverage_at_target(confidence, np.array([True, False, True, True]), 0.2) == 0.0
-    assert metrics.coverage_at_target(confidence, np.array([True, False, True, True]), 0.25) == 1.0
+    assert observed("coverage_at_target", confidence, np.array([True, False, True, True]), 0.2) == 0.0
+    assert observed("coverage_at_target", confidence, np.array([True, False, True, True]), 0.25) == 1.0
 
 
 def test_coverage_may_lie_beyond_a_stretch_of_higher_risk():
     confidence = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
-    assert metrics.coverage_at_target(confidence, np.array([False, True, True, True, True]), 0.25) == 1.0
+    assert observed("coverage_at_target", confidence, np.array([False, True, True, True, True]), 0.25) == 1.0
 
 
 def test_missing_confidences_count_but_are_never_used():
     confidence = np.array([0.9, NAN, NAN, 0.4])
     is_correct = np.array([True, True, True, False])
-    assert metrics.coverage_at_target(confidence, is_correct, 0.05) == 0.25
-    assert metrics.coverage_at_target(confidence, is_correct, 0.5) == 0.5
-    assert metrics.coverage_at_target(np.array([NAN, NAN]), np.array([True, True]), 0.5) == 0.0
+    assert observed("coverage_at_target", confidence, is_correct, 0.05) == 0.25
+    assert observed("coverage_at_target", confidence, is_correct, 0.5) == 0.5
+    assert observed("coverage_at_target", np.array([NAN, NAN]), np.array([True, True]), 0.5) == 0.0
     assert metrics.risk_coverage_curve(np.array([NAN]), np.array([True]))["threshold"] == []
 
 
@@ -290,32 +297,26 @@ def test_missing_confidences_count_but_are_never_used():
 
 
 def test_nothing_has_a_value_without_records():
-    assert metrics.accuracy(EMPTY[1]) is None
-    for metric in (metrics.auroc, metrics.aurc, metrics.overconfidence, metrics.expected_calibration_error):
-        assert metric(*EMPTY) is None
-    assert metrics.coverage_at_target(*EMPTY, 0.05) is None
-    assert set(metrics.brier_decomposition(*EMPTY).values()) == {None}
+    assert metrics.expected_calibration_error(*EMPTY) is None
+    assert metrics.observed_metrics(*EMPTY, 0.05) == dict.fromkeys(metrics.METRICS)
+    assert set(metrics.brier_parts(*EMPTY).values()) == {None}
     assert metrics.ece_if_calibrated(EMPTY[0], np.random.default_rng(0)) == {"mean": None, "low": None, "high": None}
     assert [row["count"] for row in metrics.reliability_bins(*EMPTY)] == [0] * 10
     assert metrics.risk_coverage_curve(*EMPTY) == {"threshold": [], "coverage": [], "selective_risk": []}
     intervals = bootstrap_intervals(*EMPTY, np.array([], dtype=int), 0.05, np.random.default_rng(0))
-    assert len(intervals) == 6 and set(intervals.values()) == {None}
+    assert intervals.keys() == metrics.METRICS.keys() and set(intervals.values()) == {None}
 
 
 @each_case
 def test_everything_returned_is_strict_json(confidence, is_correct):
     rng = np.random.default_rng(0)
     results = [
-        metrics.accuracy(is_correct),
-        metrics.overconfidence(confidence, is_correct),
+        metrics.observed_metrics(confidence, is_correct, 0.05),
         metrics.reliability_bins(confidence, is_correct),
         metrics.expected_calibration_error(confidence, is_correct),
         metrics.ece_if_calibrated(confidence, rng, draws=20),
-        metrics.brier_decomposition(confidence, is_correct),
-        metrics.auroc(confidence, is_correct),
-        metrics.aurc(confidence, is_correct),
+        metrics.brier_parts(confidence, is_correct),
         metrics.risk_coverage_curve(confidence, is_correct),
-        metrics.coverage_at_target(confidence, is_correct, 0.05),
         bootstrap_intervals(confidence, is_correct, np.arange(len(confidence)), 0.05, rng, resamples=20),
     ]
     assert json.loads(json.dumps(results, allow_nan=False)) == results
@@ -335,30 +336,54 @@ def test_everything_returned_is_strict_json(confidence, is_correct):
 )
 def test_arrays_that_would_give_a_wrong_number_are_refused(confidence, is_correct, message):
     confidence, is_correct = np.array(confidence), np.array(is_correct)
-    for metric in (metrics.auroc, metrics.overconfidence, metrics.reliability_bins, metrics.brier_decomposition):
+    for metric in (metrics.reliability_bins, metrics.brier_parts):
         with pytest.raises(ValueError, match=message):
             metric(confidence, is_correct)
     if "missing" not in message:
         with pytest.raises(ValueError, match=message):
-            metrics.aurc(confidence, is_correct)
+            metrics.observed_metrics(confidence, is_correct, 0.05)
 
 
 # --- bootstrap ---------------------------------------------------------------------------------------------------
 
 
-def replicated_metrics(confidence, is_correct, copies, target_error):
-    """The point estimates on arrays in which record i stands copies[i] times, NaN where they have no value."""
-    confidence, is_correct = np.repeat(confidence, copies), np.repeat(is_correct, copies)
-    given = confidence[~np.isnan(confidence)], is_correct[~np.isnan(confidence)]
-    values = {
-        "accuracy": metrics.accuracy(is_correct),
-        "brier": metrics.brier_decomposition(*given)["brier"],
-        "auroc": metrics.auroc(*given),
-        "aurc": metrics.aurc(confidence, is_correct),
-        "overconfidence": metrics.overconfidence(*given),
-        "coverage_at_target": metrics.coverage_at_target(confidence, is_correct, target_error),
+def naive_aurc(confidence, is_correct):
+    """Record by record, the errors of a tie group spread evenly over it; missing confidences rank last."""
+    rank_by = np.nan_to_num(confidence, nan=-1.0)
+    errors = [np.mean(~is_correct[rank_by == value]) for value in sorted(rank_by, reverse=True)]
+    return risk_mean(errors)
+
+
+def naive_metrics(confidence, is_correct, target_error):
+    """Every metric with an interval, by NumPy's means, scikit-learn and trial; NaN where it has no value."""
+    if not len(confidence):
+        return dict.fromkeys(metrics.METRICS, NAN)
+    has = ~np.isnan(confidence)
+    given, outcome = confidence[has], is_correct[has]
+    used = [confidence >= threshold for threshold in np.unique(given)]
+    return {
+        "accuracy": np.mean(is_correct),
+        "brier": np.mean((given - outcome) ** 2) if has.any() else NAN,
+        "auroc": roc_auc_score(outcome, given) if len(set(outcome)) == 2 else NAN,
+        "aurc": naive_aurc(confidence, is_correct),
+        "overconfidence": np.mean(given) - np.mean(outcome) if has.any() else NAN,
+        "coverage_at_target": max(
+            (np.mean(above) for above in used if np.mean(~is_correct[above]) <= target_error), default=0.0
+        ),
     }
-    return {name: NAN if value is None else value for name, value in values.items()}
+
+
+def replicated_metrics(confidence, is_correct, copies, target_error):
+    """The metrics of arrays in which record i stands copies[i] times."""
+    return naive_metrics(np.repeat(confidence, copies), np.repeat(is_correct, copies), target_error)
+
+
+@each_case
+@pytest.mark.parametrize("target_error", [0.05, 0.3])
+def test_every_observed_metric_agrees_with_its_naive_definition(confidence, is_correct, target_error):
+    values = metrics.observed_metrics(confidence, is_correct, target_error)
+    values = {name: NAN if value is None else value for name, value in values.items()}
+    assert values == pytest.approx(naive_metrics(confidence, is_correct, target_error), abs=1e-12, nan_ok=True)
 
 
 def assert_equal_to_replication(confidence, is_correct, question_index, weights, target_error):
@@ -451,7 +476,7 @@ def test_one_question_has_no_interval():
     intervals = bootstrap_intervals(
         np.array([0.2, 0.8]), np.array([False, True]), np.zeros(2, int), 0.05, np.random.default_rng(0)
     )
-    assert len(intervals) == 6 and set(intervals.values()) == {None}
+    assert intervals.keys() == metrics.METRICS.keys() and set(intervals.values()) == {None}
 
 
 def test_auroc_has_no_interval_when_many_resamples_hold_one_class():
@@ -599,3 +624,25 @@ def test_percentile_intervals_of_a_difference_without_value_are_none_and_take_no
     assert intervals[1] is None and intervals[0] is not None
     assert metrics.simultaneous_percentile_intervals(np.array([NAN, 0, 0]), resampled, 100)[0] is None
     assert metrics.simultaneous_percentile_intervals(observed, resampled, 1) == [None] * 3
+
+
+@pytest.mark.parametrize("n_questions", [2, 3, 20, 200, 5000])
+def test_the_critical_value_is_the_quantile_of_scipys_distributions(n_questions):
+    resampled = np.random.default_rng(n_questions).standard_normal((1, 1000))
+    error = resampled.std(ddof=1) * np.sqrt(n_questions / (n_questions - 1))
+    critical = np.sort(np.abs(resampled[0]))[957] / error  # rank 958 of 1,000, see the test of ranks above
+    (interval,) = metrics.simultaneous_intervals(np.zeros(1), resampled, n_questions)
+    expected = stats.t.isf(stats.norm.sf(critical), n_questions - 1) * error
+    assert interval["high"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_ranks_of_tied_resamples_are_those_of_scipy():
+    resampled = np.random.default_rng(3).integers(0, 12, (4, 999)) / 12
+    above, below = stats.rankdata(resampled, "min", axis=1), 1000 - stats.rankdata(resampled, "max", axis=1)
+    depth = np.sort(np.maximum(above, below).max(axis=0))
+    rank = int(depth[int(np.ceil(0.95 * 1000 + np.sqrt(0.95 * 0.05 * 999))) - 1])
+    ordered = np.sort(resampled, axis=1)
+    middle = np.full(4, 0.5)
+    intervals = metrics.simultaneous_percentile_intervals(middle, resampled, 100)
+    assert [interval["low"] for interval in intervals] == np.minimum(ordered[:, 999 - rank], middle).tolist()
+    assert [interval["high"] for interval in intervals] == np.maximum(ordered[:, rank - 1], middle).tolist()

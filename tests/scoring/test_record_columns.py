@@ -2,6 +2,7 @@ import numpy as np
 from readings_and_records import make_test_record
 
 from scoring.record_columns import RecordColumns
+from scoring.record_schema import STOPS
 
 
 def columns_of(*records):
@@ -37,7 +38,7 @@ def test_null_stays_missing_and_an_error_is_never_scored():
     np.testing.assert_array_equal(cell.confidence("confidence"), [0.9, np.nan, np.nan])
     np.testing.assert_array_equal(cell.numbers["confidence"], [0.9, np.nan, 0.7])
     assert cell.counts["confidence_thinking_tokens"].tolist() == [4, 4, -1]
-    assert cell.stopped["answer"].tolist() == [2, -1, 2]
+    assert cell.stopped["answer"].tolist() == [STOPS.index("capped"), -1, STOPS.index("capped")]
 
 
 def test_the_original_of_the_chosen_option_is_looked_up_in_the_order_shown():

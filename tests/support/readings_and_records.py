@@ -6,6 +6,8 @@ from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_readout
 from questions.option_orders import Unit
 from questions.question_sets import Question
 from runs.budgets import make_cells
+from scoring.fields import in_order
+from scoring.record_schema import CONFIDENCE_NAMES, RECORD_FIELDS
 from thinking.model_interface import ThoughtRequest
 
 
@@ -54,7 +56,6 @@ def assert_same_records(first, second):
 
 def make_test_record(question_id, confidence, is_correct, **changes):
     """A record as `records.jsonl` has it, of a question with three options of which the first is correct."""
-    error = "something" if confidence is None else None
     record = {
         "question_id": question_id,
         "category": "radio",
@@ -63,26 +64,22 @@ def make_test_record(question_id, confidence, is_correct, **changes):
         "answer_thinking_ratio": 0.5,
         "answer_budget": 10,
         "confidence_budget": 10,
+        "question": "Which?",
+        "options": ["x", "y", "z"],
         "option_order": [0, 1, 2],
         "correct_option": 0,
         "predicted_option": 0 if is_correct else 1,
         "is_correct": is_correct,
-        "confidence": confidence,
-        "confidence_expectation": confidence,
-        "p_true": confidence,
+        "answer_probabilities": [0.5, 0.25, 0.25] if is_correct else [0.25, 0.5, 0.25],
+        **dict.fromkeys(CONFIDENCE_NAMES, confidence),
         "answer_probability": 0.5,
         "answer_readout_mass": 0.9,
         "confidence_readout_mass": 0.8,
         "p_true_readout_mass": None if confidence is None else 0.7,
-        "error": error,
+        "error": "something" if confidence is None else None,
     }
     for stage, used, stopped in (("answer", 10, "capped"), ("confidence", 4, "natural")):
-        record |= {
-            f"{stage}_thinking_ids": [1] * used,
-            f"{stage}_thinking_tokens": used,
-            f"{stage}_stopped": stopped,
-            f"{stage}_prompt_tokens": 100,
-            f"{stage}_injected_tokens": 26,
-            f"{stage}_readout_tokens": 3,
-        }
-    return record | changes
+        thought = {"thinking": "so" * used, "thinking_ids": [1] * used, "thinking_tokens": used, "stopped": stopped}
+        fed = {"prompt_tokens": 100, "injected_tokens": 26, "readout_tokens": 3}
+        record |= {f"{stage}_{name}": value for name, value in (thought | fed).items()}
+    return in_order(RECORD_FIELDS, record | changes)

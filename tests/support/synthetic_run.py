@@ -4,8 +4,11 @@ import random
 import struct
 import zlib
 
-CONFIDENCE_NAMES = ("confidence", "confidence_expectation", "p_true", "answer_probability")
-STAGES = ("answer", "confidence")
+from scoring.comparisons import METRIC_NAMES
+from scoring.fields import in_order
+from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGES, TOKEN_NAMES
+from scoring.summary_schema import CELL_FIELDS, CONFIDENCE_FIELDS
+
 STAGE_NUMBERS = ("prompt_tokens", "injected_tokens", "readout_tokens")
 TARGETS = (0.05, 0.1, 0.2)
 CELLS = ((0, None), (100, 0.0), (100, 0.5), (100, 1.0))
@@ -25,7 +28,7 @@ def make_records(n_questions, n_permutations=1, cells=CELLS, thought_tokens=40, 
                     _think(record, stage, question, permutation, thought_tokens)
                 if change:
                     change(record)
-                records.append(record)
+                records.append(in_order(RECORD_FIELDS, record))
     return records
 
 
@@ -74,8 +77,8 @@ def _think(record, stage, question, permutation, thought_tokens):
 
 def make_summary(records, has_values=True):
     """A summary of the right shape. has_values: False makes null of all that may be null."""
-    names = ("total_budget", "answer_thinking_ratio", "answer_budget", "confidence_budget")
-    keys = sorted({tuple(record[name] for name in names) for record in records}, key=lambda key: (key[0], key[1] or 0))
+    keys = {tuple(record[name] for name in CELL_NAMES) for record in records}
+    keys = sorted(keys, key=lambda key: (key[0], key[1] or 0))
     value = 0.25 if has_values else None
     by_budget = sorted({key[0] for key in keys if key[0] > 0})
     ratios = {budget: sorted(key[1] for key in keys if key[0] == budget) for budget in by_budget}
@@ -100,15 +103,12 @@ def make_summary(records, has_values=True):
                 "n_records": len(records),
                 "n_missing": 0,
                 "no_verdict": None if has_values else "made up",
-                "differences": {name: _difference(value) for name in _METRICS},
+                "differences": {name: _difference(value) for name in METRIC_NAMES},
                 "answer": "Reasoning beats the conventional arm in this made-up run.",
             } if by_budget and 0 in {key[0] for key in keys} else None,
         },
     }  # fmt: skip
     return json.loads(json.dumps(summary | {"run": make_config(has_values)}))
-
-
-_METRICS = ("aurc", "accuracy", "coverage_at_target", "brier", "auroc")
 
 
 def _interval(value):
@@ -133,21 +133,20 @@ def _comparison(budget, ratios, n_records, value):
         "unbeaten_ratios": None if value is None else ratios[:2],
         "differences": {
             name: [{"ratio": one, "against_ratio": other, **_difference(value)} for one, other in pairs]
-            for name in _METRICS
+            for name in METRIC_NAMES
         },
         "answer": f"Budget {budget}: the made-up answer in words.",
     }  # fmt: skip
 
 
 def _cell(key, n, value):
-    names = ("total_budget", "answer_thinking_ratio", "answer_budget", "confidence_budget")
     groups = {"n": n if value else 0, "accuracy": value}
-    return {
-        **dict(zip(names, key, strict=True)),
+    return in_order(CELL_FIELDS, {
+        **dict(zip(CELL_NAMES, key, strict=True)),
         "n_questions": n, "n_records": n, "n_errors": 0,
         "accuracy": value, "accuracy_interval": _interval(value), "answer_consistency": value,
         "confidences": {name: _scores(n, value) for name in CONFIDENCE_NAMES},
-        "readout_masses": {f"{name}_readout_mass": value for name in (*STAGES, "p_true")},
+        "readout_masses": dict.fromkeys(MASS_NAMES, value),
         "per_permutation": [{"permutation": 0, "n": n, "accuracy": value, "ece": value}],
         "per_category": [{"category": None, "n": n, "accuracy": value, "ece": value}],
         "budget_audit": {
@@ -155,30 +154,30 @@ def _cell(key, n, value):
                     "mean_thinking_tokens": value, "max_thinking_tokens": None if value is None else cap}
             for stage, cap in zip(STAGES, key[2:], strict=True)
         },
-        "tokens": {
-            stage: {f"{kind}_tokens": 1234 for kind in ("prompt", "thinking", "injected", "readout")}
-            for stage in STAGES
-        },
+        "tokens": {stage: dict.fromkeys(TOKEN_NAMES, 1234) for stage in STAGES},
         "risk_coverage": {"threshold": [0.9, 0.1], "coverage": [0.5, 1.0], "selective_risk": [0.1, 0.3]},
         "position_bias": [
             {"letter": letter, "share_chosen": value, "share_correct": value} for letter in ("ABCD" if value else "")
         ],
         "accuracy_by_stop": {stage: {"natural": groups, "capped": groups} for stage in STAGES},
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def _scores(n, value):
-    scores = {"n": n if value else 0, "n_missing": 0 if value else n, "mean_confidence": value, "ece": value}
-    scores["ece_if_calibrated"] = {"mean": value, "low": value, "high": value}
-    for name in ("brier", "auroc", "aurc", "coverage_at_target", "overconfidence"):
-        scores |= {name: value, f"{name}_interval": _interval(value)}
-    scores["guaranteed_thresholds"] = [
-        {"target_error": target, "threshold": value and 0.83, "coverage": value and 0.41, "n": n,
-         "n_used": value and 82, "n_wrong": value and 1}
-        for target in TARGETS
-    ]  # fmt: skip
-    parts = dict.fromkeys(("reliability", "resolution", "uncertainty", "permutation_spread"), value)
-    return scores | parts | {"bins": []}
+    """Every metric has the same value; what is no metric stands below."""
+    names = [one.name for one in CONFIDENCE_FIELDS]
+    scores = {name: _interval(value) if name.endswith("_interval") else value for name in names}
+    return scores | {
+        "n": n if value else 0,
+        "n_missing": 0 if value else n,
+        "ece_if_calibrated": {"mean": value, "low": value, "high": value},
+        "bins": [],
+        "guaranteed_thresholds": [
+            {"target_error": target, "threshold": value and 0.83, "coverage": value and 0.41, "n": n,
+             "n_used": value and 82, "n_wrong": value and 1}
+            for target in TARGETS
+        ],
+    }  # fmt: skip
 
 
 def make_config(has_values=True):

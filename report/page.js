@@ -1,5 +1,5 @@
 "use strict";
-// The record browser. Texts of records reach the page through textContent and text nodes only.
+// The record browser. Texts of records enter the page only as text, never as HTML.
 (() => {
   const PAGE_SIZE = 50; // records per page
   const CLIP = 160; // characters of a question or id in the list; the opened record shows all
@@ -12,11 +12,11 @@
   const { records, units } = index;
   const count = records.cell.length;
 
-  const unitOf = new Uint32Array(count); // record -> its unit (question and order of options)
+  const unitOf = new Uint32Array(count); // record -> its unit (question and permutation)
   const firstRecord = new Uint32Array(units.n_records.length); // unit -> its first record
-  const chunkOf = new Uint32Array(units.n_records.length); // unit -> block that holds its texts
+  const chunkOf = new Uint32Array(units.n_records.length); // unit -> chunk that holds its texts
   const firstUnit = []; // chunk -> its first unit
-  layOut();
+  numberUnitsAndChunks();
 
   const controls = {
     budget: byId("budget"), ratio: byId("ratio"), category: byId("category"), outcome: byId("outcome"),
@@ -24,10 +24,10 @@
     order: byId("order"),
   };
   const body = byId("rows").tBodies[0];
-  let found = []; // records that pass the filters, in the order chosen
+  let found = []; // records that pass the filters, in the chosen order
   let page = 0;
-  let lowered = null; // ids and questions in lower case, made when first searched
-  let parsed = { number: -1, units: [] }; // the chunk read last
+  let lowered = null; // ids and questions in lower case, made at the first search for text
+  let parsed = { number: -1, units: [] }; // the last chunk that was parsed
 
   fillControls();
   for (const control of Object.values(controls)) control.addEventListener("input", search);
@@ -44,7 +44,7 @@
     return document.getElementById(id);
   }
 
-  function layOut() {
+  function numberUnitsAndChunks() {
     let record = 0;
     units.n_records.forEach((size, unit) => {
       firstRecord[unit] = record;
@@ -90,7 +90,7 @@
         && (category === "" || units.category[unit] === Number(category))
         && questions[units.question[unit]]) found.push(record);
     }
-    // The index is sorted by question already. A missing confidence comes last either way.
+    // The index is sorted by question already. Records without a confidence come last in both directions.
     const direction = { highest: -1, lowest: 1 }[controls.order.value];
     if (direction) found.sort((one, other) => compare(records.confidence[one], records.confidence[other], direction));
     page = 0;
@@ -163,7 +163,7 @@
     withUnit(unitOf[record], cell, (unit) => cell.replaceChildren(opened(record, unit)));
   }
 
-  // Calls use with the texts of a unit. While the page still loads its block may not be there, or only half of it.
+  // Calls `use` with the texts of a unit. While the page loads, the block of its chunk may be missing or incomplete.
   function withUnit(unit, waiting, use) {
     const chunk = chunkOf[unit];
     const block = byId(`record-texts-${chunk}`);
@@ -187,13 +187,13 @@
     const category = index.categories[units.category[unit]];
     return element("div", { className: "record" },
       element("h3", {}, "Question ", bdi(id)),
-      element("p", { className: "quiet" }, `Budget / ratio ${cellName(cell)}, order of options ${units.permutation[unit]}, `,
+      element("p", { className: "quiet" }, `Budget / ratio ${cellName(cell)}, permutation ${units.permutation[unit]}, `,
         "category ", bdi(category ?? "–"), ". The answer is ", outcome(records.outcome[record]), "."),
       ...(fields.error === null ? [] : [element("p", { className: "notice text" }, "Error: ", bdi(fields.error))]),
       scrolling("Question", question),
-      element("h4", {}, "Options with the probability read out for each"),
+      element("h4", {}, "Options with their answer probabilities"),
       optionList(shown, fields),
-      element("h4", {}, "How sure the model is that its answer is right, 0 to 1"),
+      element("h4", {}, "Confidence that the answer is correct, 0 to 1"),
       confidenceList(fields),
       element("div", { className: "thoughts" },
         ...STAGES.map((stage) => thought(stage, cell[`${stage}_budget`], fields, thoughts))),
@@ -201,24 +201,24 @@
   }
 
   function optionList(shown, fields) {
-    return element("ol", { className: "measures" }, ...shown.options.map((option, place) => {
+    return element("ol", { className: "probabilities" }, ...shown.options.map((option, place) => {
       const marks = [
-        ...(place === shown.correct_option ? [element("span", { className: "right" }, "✓ correct")] : []),
+        ...(place === shown.correct_option ? [element("span", { className: "correct" }, "✓ correct")] : []),
         ...(place === fields.predicted_option ? [element("strong", {}, " ● chosen")] : []),
       ];
-      return measure(`${LETTERS[place] ?? place + 1})`, text(option), fields.answer_probabilities?.[place], 4, marks);
+      return probability(`${LETTERS[place] ?? place + 1})`, text(option), fields.answer_probabilities?.[place], 4, marks);
     }));
   }
 
   function confidenceList(fields) {
     const mass = { confidence: "confidence", p_true: "p_true", answer_probability: "answer" };
-    return element("ul", { className: "measures" }, ...Object.entries(titles).map(([name, title]) => measure(
+    return element("ul", { className: "probabilities" }, ...Object.entries(titles).map(([name, title]) => probability(
       "", title, fields[name], name === "confidence" ? 2 : 4,
       mass[name] ? [element("span", { className: "quiet" },
         `read-out mass ${number(fields[`${mass[name]}_readout_mass`], 4)}`)] : [])));
   }
 
-  function measure(label, name, value, digits, marks) {
+  function probability(label, name, value, digits, marks) {
     const filled = element("span", {});
     filled.style.width = `${100 * (typeof value === "number" ? Math.min(Math.max(value, 0), 1) : 0)}%`;
     return element("li", {}, element("span", {}, label), element("span", {}, name),
@@ -228,11 +228,11 @@
 
   function thought(stage, cap, fields, thoughts) {
     const title = stage === "answer" ? "Answer stage" : "Confidence stage";
-    const stopped = { natural: "closed by itself", capped: "stopped by the cap", none: "no thinking" }[fields[`${stage}_stopped`]];
-    const used = `${whole(fields[`${stage}_thinking_tokens`])} of at most ${whole(cap)} thinking tokens, ${stopped ?? "not known how it ended"}`;
+    const stopped = { natural: "natural end", capped: "stopped by the cap", none: "no thinking" }[fields[`${stage}_stopped`]];
+    const used = `${whole(fields[`${stage}_thinking_tokens`])} of at most ${whole(cap)} thinking tokens, ${stopped ?? "end not known"}`;
     const place = fields[`${stage}_thinking`];
-    const content = place === null ? element("p", { className: "quiet" }, "This record has no such thought.")
-      : place[1] === 0 ? element("p", { className: "quiet" }, "Nothing was thought.")
+    const content = place === null ? element("p", { className: "quiet" }, "This record has no thought of this stage.")
+      : place[1] === 0 ? element("p", { className: "quiet" }, "The thought is empty.")
       : scrolling(`Thought of the ${stage} stage`, thoughts[place[0]].slice(0, place[1]), "thought");
     return element("div", {}, element("h4", {}, title), element("p", { className: "quiet" }, `${used}.`), content);
   }
@@ -258,7 +258,7 @@
     return element("span", { className: "text" }, String(content));
   }
 
-  // Strings with marks of writing direction must not reorder what stands beside them.
+  // Marks of writing direction in a text must not reorder the text beside it.
   function bdi(content) {
     return element("bdi", {}, String(content));
   }
@@ -270,7 +270,7 @@
   }
 
   function outcome(code) {
-    if (code === 1) return element("span", { className: "right" }, "✓ right");
+    if (code === 1) return element("span", { className: "correct" }, "✓ correct");
     if (code === 0) return element("span", { className: "wrong" }, "✗ wrong");
     return element("span", {}, "not scored");
   }

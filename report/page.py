@@ -1,33 +1,22 @@
-"""A run folder as one page to open, read and browse: `report.html`, self-contained.
-
-    python report.py RUN_FOLDER        # from summary.json, records.jsonl and figures/*.png alone
-"""
-from runs import terminal
-
-if __name__ == "__main__":
-    terminal.set_up()  # before the imports below, of which one may be missing
-
-import argparse
+"""A run folder as one page to open, read and browse: `report.html`, which needs no other file and no network."""
 import base64
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined, UndefinedError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
-from basics.errors import UserError, one_line
+from basics.errors import UserError
 from basics.files import reason, written_anew
-from basics.strict_json import OTHER_SHAPE
 from report.embedded_records import embed_records, escaped_json
 from report.figures import FIGURES
+from report.summary_errors import summary_errors_told
 from runs.results_folder import read_summary
-from runs.settings import OneLineParser
 
-MAX_EMBEDDED_BYTES = 100_000_000  # of records in the page, bytes; a laptop's browser still opens such a page in seconds
-MAX_LISTED_ROWS = 200  # skipped rows and notes listed one by one; config.json has all of them
+MAX_EMBEDDED_BYTES = 100_000_000  # bytes of records in the page; a laptop's browser still opens such a page in seconds
+MAX_LISTED_ROWS = 200  # skipped rows and notes in the page; config.json has all of them
 HERE = Path(__file__).resolve().parent
 
 CONFIDENCE_TITLES = {
@@ -37,11 +26,12 @@ CONFIDENCE_TITLES = {
     "answer_probability": "Answer probability",
 }
 
+
 def write_report(folder: Path) -> Path:
     """Writes `report.html` into a run folder and returns its path.
 
-    Reads summary.json, records.jsonl and figures/*.png, nothing else; a page without figures says so. Raises UserError
-    in one line if the summary is missing or of another shape, or a line of the records is damaged.
+    Reads summary.json, records.jsonl and figures/*.png, nothing else. A page without figures says so. Raises UserError
+    if the summary is missing or of another shape, or if a line of the records is no record.
     """
     summary = read_summary(folder / "summary.json")
     records = embed_records(folder / "records.jsonl", MAX_EMBEDDED_BYTES)
@@ -49,9 +39,8 @@ def write_report(folder: Path) -> Path:
     style, script = (
         (HERE / name).read_text(encoding="utf-8").replace("\r\n", "\n") for name in ("page.css", "page.js")
     )
-    page = _environment().get_template("page.html").stream(
+    parts = _environment().get_template("page.html").stream(
         summary=summary,
-        run=summary.get("run") or {},
         records=records,
         figures=figures,
         damaged_figures=damaged_figures,
@@ -64,25 +53,19 @@ def write_report(folder: Path) -> Path:
     )
     path = folder / "report.html"
     try:
-        # Half a surrogate pair in an id or name has no UTF-8; as a character reference it shows as U+FFFD.
-        with written_anew(path, "", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file:
-            file.writelines(page)
+        # Half a surrogate pair in an id or name has no UTF-8. As a character reference it shows as U+FFFD.
+        with (
+            summary_errors_told(folder / "summary.json"),
+            written_anew(path, "", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file,
+        ):
+            file.writelines(parts)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({reason(error)})") from error
-    except OTHER_SHAPE as error:  # a hand has been at it
-        what = f"{type(error).__name__}: {error}"
-        raise UserError(
-            f"{folder / 'summary.json'}: cannot be shown ({what}); the run's own command mends it"
-        ) from error
-    except UndefinedError as error:
-        raise UserError(
-            f"{folder / 'summary.json'}: {error.message}; it was not written by this version of the program"
-        ) from error
     return path
 
 
 def content_security_policy(style: str, script: str) -> str:
-    """Allows this very style and script and embedded images, and nothing else: no network, no other code."""
+    """Allows this style, this script and embedded images, and nothing else: no network, no other code."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}';"
@@ -91,7 +74,7 @@ def content_security_policy(style: str, script: str) -> str:
 
 
 def _figures(folder: Path) -> tuple[list[dict], list[str]]:
-    """The PNG files as data URIs with their sizes in pixels, and the names of those that are no PNG."""
+    """The PNG files as data URIs with their sizes in pixels, and the names of files that are not PNG."""
     figures, damaged = [], []
     for figure in FIGURES:
         path = folder / figure.file_name
@@ -105,7 +88,7 @@ def _figures(folder: Path) -> tuple[list[dict], list[str]]:
             "title": figure.title,
             "caption": figure.caption,
             "description": figure.alt,
-            "width": int.from_bytes(image[16:20]),  # of the header chunk, which comes first in every PNG
+            "width": int.from_bytes(image[16:20]),  # in the header, which comes first in every PNG
             "height": int.from_bytes(image[20:24]),
             "uri": "data:image/png;base64," + base64.b64encode(image).decode(),
         })
@@ -155,29 +138,29 @@ def shown_whole(value: int | None) -> str:
 
 def _formatted(value, specification: str) -> str:
     if isinstance(value, Undefined):
-        str(value)  # raises UndefinedError with the name; format() would raise a TypeError without it
+        str(value)  # raises UndefinedError, which names the field; the TypeError of format() does not
     return format(value, specification)
 
 
 def shown_interval(interval: dict | None, signed: bool = False) -> str:
-    """`low to high`: a dash between two numbers would read as a minus."""
+    """`low to high`; a dash between two numbers would look like a minus sign."""
     if interval is None or interval["low"] is None:
         return NO_VALUE
     return f"{shown_number(interval['low'], signed=signed)} to {shown_number(interval['high'], signed=signed)}"
 
 
 def shown_ratio(ratio: float | None) -> str:
-    """The ratio as it was set; in words where there is none because nothing is thought."""
+    """The ratio as it was set; `no thinking` for None."""
     return "no thinking" if ratio is None else f"{ratio:g}"
 
 
 def short_name(name: str) -> str:
-    """A hub id as it is; of a local path the last part, the settings table has the whole."""
+    """A hub id as it is; the last part of a local path, whose whole is in the table of settings."""
     return Path(name).name or name if name.startswith(("/", ".", "~")) else name
 
 
 def shown_setting(value) -> str:
-    """A setting as one would type it, lists with commas; anything nested or of several lines as JSON."""
+    """A setting as the user types it, lists with commas; JSON for a nested value or a list of long texts."""
     if isinstance(value, list) and not any(isinstance(one, (list, dict)) or "\n" in str(one) for one in value):
         return ", ".join(map(str, value))
     if isinstance(value, (list, dict)):
@@ -194,21 +177,5 @@ def thinned(values: list, at_most: int) -> Iterator:
 
 
 def letters(position_biases: Iterable[list[dict]]) -> list[str]:
-    """The letters that the position bias of any cell speaks of, in order."""
+    """The letters that occur in the position bias of any cell, in order."""
     return sorted({entry["letter"] for entries in position_biases for entry in entries})
-
-
-def main(argv: list[str]) -> int:
-    """Rebuilds a report; returns the exit status."""
-    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run_folder", metavar="RUN_FOLDER", help="folder of a finished run")
-    try:
-        print(write_report(Path(parser.parse_args(argv).run_folder)))
-    except UserError as error:
-        print(f"report.py: {one_line(str(error))}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -53,6 +53,12 @@ def check_writable(save_dir: str) -> Path:
     return folder
 
 
+def run_folders(folder: Path) -> list[Path]:
+    """The folder itself if it is a run folder, then the run folders in it by name."""
+    candidates = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
+    return [path for path in candidates if (path / "config.json").exists() or (path / "records.jsonl").exists()]
+
+
 # Fields of a cell that hold texts; whatever else stands there is a number, a truth value or null.
 _WORDS = text_names(CELL_FIELDS)
 

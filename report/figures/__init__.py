@@ -1,0 +1,59 @@
+"""The figures of a run, drawn from its summary.json alone into `figures/` of the run folder."""
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+# Figures go to files and need no backend. The environment may name one that is not installed, as notebooks do, and
+# matplotlib then cannot be imported.
+if "matplotlib" not in sys.modules and (backend := os.environ.pop("MPLBACKEND", "")):
+    import matplotlib
+
+    os.environ["MPLBACKEND"] = backend
+    with suppress(ValueError):
+        matplotlib.rcParams["backend"] = backend  # for who draws on a screen later
+
+from matplotlib.figure import Figure
+from matplotlib.style import context as style_context
+
+from basics.errors import UserError
+from basics.files import make_folder, reason, written_anew
+from report.figures import against_ratio, cost_frontier, position_bias, reliability, risk_coverage, saturation
+from report.figures.parts import STYLE
+from report.summary_errors import summary_errors_told
+from runs.results_folder import read_summary
+
+DPI = 200
+FIGURES = (
+    against_ratio.FIGURE,
+    reliability.FIGURE,
+    risk_coverage.FIGURE,
+    cost_frontier.FIGURE,
+    saturation.FIGURE,
+    position_bias.FIGURE,
+)
+
+
+def draw_figures(folder: Path) -> list[Path]:
+    """Draws every figure of FIGURES into `figures/` of a run folder; returns the files, in that order.
+
+    The same summary gives the same bytes. Raises UserError if the summary is missing or cannot be drawn (no file is
+    then written), or if the files cannot be written.
+    """
+    path = folder / "summary.json"
+    summary = read_summary(path)
+    with summary_errors_told(path):
+        drawn = {folder / "figures" / figure.file_name: figure.draw(summary) for figure in FIGURES}
+    try:
+        make_folder(folder / "figures")
+        for file, figure in drawn.items():
+            _save(figure, file)
+    except OSError as error:
+        raise UserError(f"{folder / 'figures'}: cannot be written to ({reason(error)})") from error
+    return list(drawn)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Writes the picture whole or not at all."""
+    with style_context(STYLE), written_anew(path) as file:
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})

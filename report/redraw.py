@@ -1,0 +1,39 @@
+"""`--redraw`: makes the figures and the report of finished runs again, from their summary.json and records.jsonl."""
+import sys
+from pathlib import Path
+
+from basics.errors import UserError, one_line
+from runs.results_folder import only_writer, run_folders
+
+
+def redraw(folders: list[str]) -> int:
+    """Redraws each run folder, and each run folder in a folder of them; returns the exit status.
+
+    Prints a line for each run. One that cannot be redrawn is told on stderr, the others go on, and the status is 2.
+    """
+    status = 0
+    for folder in folders:
+        runs = run_folders(Path(folder).expanduser())
+        if not runs:
+            status = _told(f"--redraw {folder}: no results there; name a run folder or a folder of them")
+        for run in runs:
+            try:
+                _redraw_run(run)
+            except UserError as error:
+                status = _told(str(error))
+    return status
+
+
+def _redraw_run(run: Path) -> None:
+    from report.figures import draw_figures  # here: matplotlib takes half a second
+    from report.page import write_report
+
+    with only_writer(run):
+        files = draw_figures(run)
+        write_report(run)
+    print(one_line(f"{run}: {len(files)} figures and report.html are drawn again"), flush=True)
+
+
+def _told(error: str) -> int:
+    print(f"run_experiment.py: {one_line(error)}", file=sys.stderr, flush=True)
+    return 2

@@ -92,8 +92,11 @@ def run(settings: dict, team) -> None:
     from hugging_face_model import HuggingFaceModel
     from runs import provenance
     from thinking.devices import check_no_gpu_is_left_out, choose_device, device_line
+    from thinking.libraries import prepare_libraries
     from thinking.prompt_encoder import PromptEncoder
+    from thinking.sampling import Sampling
 
+    prepare_libraries()
     conventional = [0] if settings["CONVENTIONAL_ARM"] else []
     cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
     check_no_gpu_is_left_out()
@@ -116,7 +119,9 @@ def run(settings: dict, team) -> None:
     team.say(device_line(device, team.number))
     team.say("Loading the model ...")
     content = encoder.model_fingerprint()
-    model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"], device)
+    sampling = Sampling(settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
+    model = HuggingFaceModel(encoder, sampling, device)
+    model.limit_threads()
     if encoder.model_fingerprint() != content:
         raise UserError(f"model_name = {settings['model_name']!r}: its files changed while they were loaded; try again")
     model.reserve(tokens_per_row)

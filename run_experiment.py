@@ -87,8 +87,10 @@ def run(settings: dict, group) -> None:
     # Imported once the settings are known to be right: torch and transformers take seconds.
     from runs.provenance import this_process
     from thinking.devices import check_no_gpu_is_left_out
+    from thinking.libraries import prepare_libraries
     from thinking.prompt_encoder import PromptEncoder
 
+    prepare_libraries()
     conventional = [0] if settings["CONVENTIONAL_ARM"] else []
     cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
     check_no_gpu_is_left_out()
@@ -147,12 +149,15 @@ def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
     """The model on its device, with room for the longest unit, and how many prompts it takes at a time."""
     from hugging_face_model import HuggingFaceModel
     from thinking.devices import choose_device, device_line
+    from thinking.sampling import Sampling
 
     device = group.device or choose_device(encoder, workload.tokens_per_row, settings["TOP_K"])
     group.say(device_line(device, group.number))
     group.say("Loading the model ...")
     content = encoder.model_fingerprint()
-    model = HuggingFaceModel(encoder, settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"], device)
+    sampling = Sampling(settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
+    model = HuggingFaceModel(encoder, sampling, device)
+    model.limit_threads()
     if encoder.model_fingerprint() != content:
         raise UserError(f"model_name = {settings['model_name']!r}: its files changed while they were loaded; try again")
     model.reserve(workload.tokens_per_row)

@@ -10,36 +10,41 @@ from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.utils import logging as hub_logging
 from huggingface_hub.utils._http import default_client_factory
 
-hub_logging.set_verbosity_error()  # its retries would bury the one line that says what is wrong
-
-SILENCE = 60  # seconds without a byte after which the hub counts as gone; its client would wait for ever
-# What loading from the hub or a folder raises; ImportError: a proxy of a kind that needs a package of its own.
+SILENCE = 60  # seconds without a byte after which the hub counts as gone; its own client would wait for ever
+# What loading from the hub or a folder raises; ImportError: a SOCKS proxy needs one more package.
 HUB_ERRORS = (OSError, ValueError, ImportError, hub.HTTPError)
 
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
-def _client_that_ends():
-    """The hub's own client, with an end to every wait: it asks about a repository without any."""
+def limit_hub_waits() -> None:
+    """Gives every request to the hub a time limit, and silences its retries; for the whole process.
+
+    The client asks about a repository without a time limit, and its messages hide the one line that says what is wrong.
+    """
+    hub_logging.set_verbosity_error()
+    set_client_factory(_client_with_limits)
+
+
+def _client_with_limits():
+    # No public name gives this client: one of our own would lose its offline mode and its count of downloads, and
+    # `get_session` would make one, and fail without a SOCKS proxy's package, before anything is asked.
     client = default_client_factory()
-    client.event_hooks["request"].append(_end_waits)
+    client.event_hooks["request"].append(_limit_waits)
     return client
 
 
-def _end_waits(request):
+def _limit_waits(request):
     given = request.extensions.get("timeout", {})
     waits = {wait: given.get(wait) for wait in ("connect", "read", "write", "pool")}
     request.extensions["timeout"] = {wait: min(SILENCE, seconds or SILENCE) for wait, seconds in waits.items()}
 
 
-set_client_factory(_client_that_ends)
-
-
 def fetched(model_name: str, files: list[str], revision: str | None = None) -> Path:
     """Folder in the hub's cache, named by the commit, with those files of a model that match. Raises HUB_ERRORS.
 
-    All of them, or an error: left to itself, transformers goes on without a tokenizer's settings if the hub fails to
-    give just that file, and asks a service to convert weights that are not there.
+    All of them, or an error. transformers on its own goes on without a tokenizer's settings if the hub fails to send
+    just that file, and asks a service to convert weights that are not there.
     """
     return Path(snapshot_download(model_name, revision=revision, allow_patterns=files))
 
@@ -71,7 +76,7 @@ def hub_fault(error: BaseException, page: str) -> str:
 
 
 def _socks_setting() -> str:
-    """The environment variable that names the proxy; not its value, which may hold a password."""
+    """Name of the environment variable with the proxy; its value may hold a password."""
     proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     return next((name for name, value in proxies.items() if value.startswith("socks")), "a setting")
 

@@ -15,6 +15,7 @@ import re
 import resource
 import statistics
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +23,18 @@ import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
 import run_experiment
+from benchmarks.meter import Meter
 from evaluation_tool import answer_prompt, confidence_prompt
 from hugging_face_model import HuggingFaceModel
 from questions.question_sets import load_questions, select_questions
 from runs.budgets import make_cells
 from runs.computation import compute_records
 from runs.units import make_units
+from thinking.libraries import prepare_libraries
 from thinking.prompt_encoder import PromptEncoder
+from thinking.sampling import Sampling
 
-SAMPLING = (run_experiment.TEMPERATURE, run_experiment.TOP_P, run_experiment.TOP_K)
+SAMPLING = Sampling(run_experiment.TEMPERATURE, run_experiment.TOP_P, run_experiment.TOP_K)
 SEED = run_experiment.SEED
 COUNTS = ("prompt_tokens", "sampled_tokens", "injected_tokens", "answer_tokens", "passes")
 
@@ -42,7 +46,7 @@ class Recipe:
     """Qwen's recipe for a thinking budget. generate(prompts, limit, stops) -> new ids per prompt, stops cut off."""
 
     def __init__(self, model: HuggingFaceModel, answer_tokens: int):
-        self.model, self.encoder, self.answer_tokens = model.model, model.encoder, answer_tokens
+        self.model, self.encoder, self.answer_tokens = model.engine.model, model.encoder, answer_tokens
         self.device, self.counts = model.device, dict.fromkeys(COUNTS, 0)
         self.end_id = self.encoder.tokenizer.eos_token_id
 
@@ -107,9 +111,8 @@ class Recipe:
         return [_until(output.generated_tokens, stops) for output in ordered]
 
     def _settings(self, limit, stops):
-        temperature, top_p, top_k = SAMPLING
         return GenerationConfig(
-            do_sample=True, temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=limit,
+            do_sample=True, **asdict(SAMPLING), max_new_tokens=limit,
             eos_token_id=stops, pad_token_id=stops[0],
         )  # fmt: skip
 
@@ -131,7 +134,7 @@ def _letter(text, n_options):
 def run_recipe(model, units, cells, answer_tokens, how) -> dict:
     """Counts of an arm (a) to (c). how: rows of a batch, or "continuous"."""
     recipe = Recipe(model, answer_tokens)
-    counter = model.model.base_model.register_forward_hook(lambda *_: _add(recipe.counts, "passes", 1))
+    counter = model.engine.model.base_model.register_forward_hook(lambda *_: _add(recipe.counts, "passes", 1))
     try:
         recipe.run(units, cells, recipe.continuously if how == "continuous" else recipe.in_batches(how))
     finally:
@@ -140,14 +143,14 @@ def run_recipe(model, units, cells, answer_tokens, how) -> dict:
 
 
 def run_program(model, units, cells, rows) -> dict:
-    """Counts of arm (d), from its records: a thought that several cells share was sampled once."""
-    decoder = model.decoder
-    before = (dict(decoder.passes), dict(decoder.seconds), decoder.sampled_tokens, decoder.cached_tokens_read)
+    """Counts of arm (d), from its meter and its records: a thought that several cells share was sampled once."""
     longest = {}
     counts = dict.fromkeys(COUNTS, 0)
-    for start in range(0, len(units), rows):
-        of_units = compute_records(model, units[start : start + rows], cells, SEED, rows)
-        for record in (record for of_unit in of_units for record in of_unit):
+    with Meter(model.engine.decoder) as meter:
+        starts = range(0, len(units), rows)
+        batches = [compute_records(model, units[start : start + rows], cells, SEED, rows) for start in starts]
+    for batch in batches:
+        for record in (record for of_unit in batch for record in of_unit):
             for stage in ("answer", "confidence"):
                 proposal = record["predicted_option"] if stage == "confidence" else None
                 key = (record["question_id"], record["permutation"], stage, proposal)
@@ -155,15 +158,14 @@ def run_program(model, units, cells, rows) -> dict:
                 counts["injected_tokens"] += record[f"{stage}_injected_tokens"]
                 counts["prompt_tokens"] += record[f"{stage}_prompt_tokens"]
                 counts["answer_tokens"] += record[f"{stage}_readout_tokens"]
-    passes = {name: decoder.passes[name] - before[0][name] for name in decoder.passes}
-    counts["sampled_tokens"] = decoder.sampled_tokens - before[2]
+    counts["sampled_tokens"] = meter.sampled_tokens
     return {
         **counts,
-        "passes": sum(passes.values()),
-        "passes_by_kind": passes,
-        "seconds_by_kind": {name: decoder.seconds[name] - before[1][name] for name in passes},
+        "passes": sum(meter.passes.values()),
+        "passes_by_kind": meter.passes,
+        "seconds_by_kind": meter.seconds,
         "lower_bound_of_sampled_tokens": sum(longest.values()),
-        "cached_tokens_read": decoder.cached_tokens_read - before[3],
+        "cached_tokens_read": meter.cached_tokens_read,
     }
 
 
@@ -227,7 +229,7 @@ def floor_of_decoding(model, run: dict) -> dict | None:
     if model.device.type != "cuda":
         return None
     moved = run["passes_by_kind"]["decode"] * weights_of_a_step(model)
-    moved += run["cached_tokens_read"] * model.memory.cache_per_token
+    moved += run["cached_tokens_read"] * model.engine.memory.cache_per_token
     bandwidth = copy_bandwidth(model.device)
     return {
         "bytes": moved,
@@ -238,9 +240,9 @@ def floor_of_decoding(model, run: dict) -> dict | None:
 
 def weights_of_a_step(model) -> int:
     """Bytes of the weights that a decode step reads: all but an embedding that is no output layer too."""
-    layer = model.model.get_output_embeddings().weight
-    weights = sum(p.numel() * p.element_size() for p in model.model.base_model.parameters())
-    if layer.data_ptr() != model.model.get_input_embeddings().weight.data_ptr():
+    layer = model.engine.model.get_output_embeddings().weight
+    weights = sum(p.numel() * p.element_size() for p in model.engine.model.base_model.parameters())
+    if layer.data_ptr() != model.engine.model.get_input_embeddings().weight.data_ptr():
         weights += layer.numel() * layer.element_size()
     return weights
 
@@ -296,8 +298,8 @@ def best_batch(model, units, cells, args) -> int:
     return min(seconds, key=seconds.get)
 
 
-def main() -> None:
-    """Measures a single cell and a sweep; prints their tables and writes them as JSON."""
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model-name", default=run_experiment.DEMO["model_name"])
     parser.add_argument("--dataset", default=run_experiment.DEMO["DATASET"])
@@ -315,10 +317,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--decoding", default="", help="of (d): eager, padded or captured; empty = the best")
     parser.add_argument("--output", type=Path, default=Path("benchmark.json"))
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measures a single cell and a sweep; prints their tables and writes them as JSON."""
+    args = parse_arguments()
     torch.set_num_threads(args.threads)
-    encoder = PromptEncoder.load(args.model_name)
-    model = HuggingFaceModel(encoder, *SAMPLING, decoding=args.decoding)
+    prepare_libraries()
+    model = HuggingFaceModel(PromptEncoder.load(args.model_name), SAMPLING, decoding=args.decoding)
+    model.limit_threads()
     questions = load_questions(args.dataset, None, run_experiment.DATASET_SPLIT).questions
     result = {"settings": {**vars(args), "output": str(args.output)}, "versions": [torch.__version__], "tables": {}}
     one_cell = make_cells([int(args.cell[0])], [args.cell[1]])

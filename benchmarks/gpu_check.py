@@ -26,6 +26,7 @@ from transformers import AutoModelForCausalLM, Qwen3Config
 
 import run_experiment
 from benchmarks.benchmark_generation import copy_bandwidth, weights_of_a_step
+from benchmarks.meter import Meter
 from evaluation_tool import P_TRUE_READOUT, answer_readout
 from hugging_face_model import HuggingFaceModel
 from questions.question_sets import load_questions, select_questions
@@ -33,12 +34,15 @@ from runs import provenance
 from runs.budgets import make_cells
 from runs.computation import compute_records
 from runs.units import make_units
-from thinking.capped_decoding import CappedDecoder, Thought
+from thinking.capped_decoding import CappedDecoder
 from thinking.devices import check_no_gpu_is_left_out, device_line
+from thinking.libraries import prepare_libraries
 from thinking.model_interface import ThoughtRequest
 from thinking.prompt_encoder import PromptEncoder
+from thinking.sampling import Sampling
+from thinking.thoughts import Thought
 
-SAMPLING = (run_experiment.TEMPERATURE, run_experiment.TOP_P, run_experiment.TOP_K)
+SAMPLING = Sampling(run_experiment.TEMPERATURE, run_experiment.TOP_P, run_experiment.TOP_K)
 READOUTS = {"answer": answer_readout(4), "p_true": P_TRUE_READOUT}
 MIXED_CAPS = ((0,), (1,), (7,), (40,), (0, 40))
 DEMO_MODEL = Path(run_experiment.DEMO["model_name"])
@@ -71,7 +75,9 @@ class Bench:
 
     def load(self, folder: str, decoding: str = "") -> HuggingFaceModel:
         """A model on the device; "" decodes as the program would."""
-        return HuggingFaceModel(PromptEncoder.load(folder), *SAMPLING, self.device, decoding)
+        model = HuggingFaceModel(PromptEncoder.load(folder), SAMPLING, self.device, decoding)
+        model.limit_threads()
+        return model
 
 
 def write_random_model(folder: Path, shape: str, dtype: torch.dtype, device: str) -> str:
@@ -100,8 +106,8 @@ def backends(bench) -> dict:
 
     return {
         **provenance.gpu_software(model.device),
-        "prefill": called(lambda: model.decoder.think([Thought(prompt, 0, "prefill")])),
-        "prefill and decode": called(lambda: model.decoder.think([Thought(prompt, 4, "decode")])),
+        "prefill": called(lambda: model.engine.decoder.think([Thought(prompt, 0, "prefill")])),
+        "prefill and decode": called(lambda: model.engine.decoder.think([Thought(prompt, 4, "decode")])),
         "prefill and read-out": called(lambda: model.read_thoughts([ThoughtRequest("Why?", (0,), READOUTS, "read")])),
     }
 
@@ -121,7 +127,7 @@ def stepping(bench) -> dict:
         again = [other.read_thoughts(batches[0]) for _ in range(3)]
         found[name] = {
             "dtype": other.dtype,
-            "decoding": other.decoder.how,
+            "decoding": other.engine.decoder.how,
             **differ,
             "read again equal": again[0] == again[1] == again[2],
         }
@@ -159,17 +165,16 @@ def synchronisations(bench) -> dict:
     model = bench.load(bench.small)
     batch = [Thought(model.encoder.encode_prompt("Why?", True).ids, 64, f"row {n}") for n in range(16)]
     with torch.inference_mode():
-        model.decoder.think(batch)
-        before = model.decoder.passes["decode"]
+        model.engine.decoder.think(batch)
         torch.cuda.set_sync_debug_mode("warn")
         try:
-            with warnings.catch_warnings(record=True) as seen:
+            with warnings.catch_warnings(record=True) as seen, Meter(model.engine.decoder) as meter:
                 warnings.simplefilter("always")
-                model.decoder.think([Thought(one.prompt_ids, one.cap, one.random_key) for one in batch])
+                model.engine.decoder.think([Thought(one.prompt_ids, one.cap, one.random_key) for one in batch])
         finally:
             torch.cuda.set_sync_debug_mode("default")
     waits = sum("synchroniz" in str(one.message) for one in seen)
-    return {"decode passes": model.decoder.passes["decode"] - before, "waits": waits, "decoding": model.decoder.how}
+    return {"decode passes": meter.passes["decode"], "waits": waits, "decoding": model.engine.decoder.how}
 
 
 def failed_capture(bench) -> dict:
@@ -179,14 +184,14 @@ def failed_capture(bench) -> dict:
     def ask(module, inputs, output):
         output[0].sum().item()
 
-    model.model.base_model.register_forward_hook(ask)
+    model.engine.model.base_model.register_forward_hook(ask)
     stream, told, batch = torch.cuda.current_stream(), StringIO(), mixed_requests(20)
     with redirect_stderr(told):
         readings = [reading for of_one in model.read_thoughts(batch) for reading in of_one]
     wanted = [reading for of_one in exact.read_thoughts(batch) for reading in of_one]
     return {
         "told": told.getvalue().strip(),
-        "decoding then": model.decoder.how,
+        "decoding then": model.engine.decoder.how,
         "stream restored": torch.cuda.current_stream() == stream,
         **differences(readings, wanted),
     }
@@ -202,9 +207,9 @@ def memory(bench) -> list[dict]:
             needed = max(map(model.encoder.tokens_needed, batch))
             predicted = model.predicted_peak_bytes(rows, needed)
             found.append({"rows": rows, "tokens": needed, "predicted": predicted, "measured": None, "reason": None})
-            model.decoder.release()
+            model.engine.decoder.release()
             gc.collect()
-            if bench.on_gpu and predicted - model.memory.weights > 0.95 * torch.cuda.mem_get_info()[0]:
+            if bench.on_gpu and predicted - model.engine.memory.weights > 0.95 * torch.cuda.mem_get_info()[0]:
                 found[-1]["reason"] = "would not fit"
                 continue
             with peak_of_memory(model) as measured:
@@ -235,7 +240,7 @@ def peak_of_memory(model):
         yield lambda: None
         return
     before = resident_peak()
-    yield lambda: resident_peak() - before + model.memory.weights
+    yield lambda: resident_peak() - before + model.engine.memory.weights
 
 
 def resident_peak() -> int:
@@ -249,7 +254,7 @@ def step_times(bench) -> list[dict]:
     model, steps, found = bench.load(bench.large), 16, []
     bandwidth = copy_bandwidth(model.device) if bench.on_gpu else None
     decoder = CappedDecoder(  # without a closing tag, so that every row takes every step
-        model.model, None, [], model.decoder.pad_id, SAMPLING, model.decoder.how
+        model.engine.model, None, [], model.engine.decoder.pad_id, SAMPLING, model.engine.decoder.how
     )
     for rows in bench.step_rows:
         for tokens in bench.step_tokens:
@@ -260,11 +265,11 @@ def step_times(bench) -> list[dict]:
             gc.collect()
             if bench.on_gpu:
                 torch.cuda.empty_cache()
-                if model.memory.rows_that_fit(torch.cuda.mem_get_info()[0], tokens + steps) < rows:
+                if model.engine.memory.rows_that_fit(torch.cuda.mem_get_info()[0], tokens + steps) < rows:
                     entry["reason"] = "would not fit"
                     continue
             seconds = fastest_step(decoder, rows, tokens, steps)
-            moved = weights_of_a_step(model) + rows * (tokens + steps / 2) * model.memory.cache_per_token
+            moved = weights_of_a_step(model) + rows * (tokens + steps / 2) * model.engine.memory.cache_per_token
             entry["ms"] = 1000 * seconds
             entry["share of the floor"] = bandwidth and moved / bandwidth / seconds
     return found
@@ -275,10 +280,9 @@ def fastest_step(decoder, rows, tokens, steps) -> float:
     """Seconds of a step, the best of three thoughts; the first thoughts meet and capture its shapes."""
     found = []
     for repetition in range(5):
-        before = decoder.seconds["decode"], decoder.passes["decode"]
-        decoder.think([Thought([5] * tokens, steps + 1, f"{n}") for n in range(rows)])
-        took, passes = decoder.seconds["decode"] - before[0], decoder.passes["decode"] - before[1]
-        found += [took / passes] if repetition >= 2 else []
+        with Meter(decoder) as meter:
+            decoder.think([Thought([5] * tokens, steps + 1, f"{n}") for n in range(rows)])
+        found += [meter.seconds["decode"] / meter.passes["decode"]] if repetition >= 2 else []
     return min(found)
 
 
@@ -288,10 +292,10 @@ def whole_run(bench) -> dict:
     questions = select_questions(load_questions(run_experiment.DEMO["DATASET"], None, "").questions, 16, 1)
     units, cells = make_units(questions, 1, 1), make_cells([64 if bench.on_gpu else 16], [0, 0.5, 1])
     compute_records(model, units[:2], cells, 1, 2)
-    model.decoder.seconds = dict.fromkeys(model.decoder.seconds, 0.0)
-    started = time.perf_counter()
-    compute_records(model, units, cells, 1, len(units))
-    wall, by_kind = time.perf_counter() - started, dict(model.decoder.seconds)
+    with Meter(model.engine.decoder) as meter:
+        started = time.perf_counter()
+        compute_records(model, units, cells, 1, len(units))
+        wall = time.perf_counter() - started
     device = None
     if bench.on_gpu:  # once more: the profiler slows the host down
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
@@ -299,7 +303,7 @@ def whole_run(bench) -> dict:
         device = sum(event.self_device_time_total for event in profile.key_averages()) / 1e6
     host = None if device is None else max(0.0, wall - device)
     reason = None if bench.on_gpu else f"the time in kernels {NEEDS_CUDA}"
-    return {"seconds": wall, "by kind": by_kind, "in kernels": device, "host alone": host, "reason": reason}
+    return {"seconds": wall, "by kind": meter.seconds, "in kernels": device, "host alone": host, "reason": reason}
 
 
 PARTS = {
@@ -372,6 +376,7 @@ def main(argv: list[str]) -> dict:
     parser.add_argument("--step-tokens", type=int, nargs="+", help="of the prompts; 128 350 1000 on a GPU")
     parser.add_argument("--output", type=Path, default=Path("gpu_check.json"))
     args = parser.parse_args(argv)
+    prepare_libraries()
     check_no_gpu_is_left_out()
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
     on_gpu = device != "cpu"

@@ -56,8 +56,9 @@ def main(argv: list[str]) -> int:
     given = parser.parse_args(argv)
     from hugging_face_model import HuggingFaceModel
     from thinking.prompt_encoder import PromptEncoder
+    from thinking.sampling import Sampling
 
-    model = HuggingFaceModel(PromptEncoder.load(str(ROOT / "demo" / "model")), 0.6, 0.95, 20)
+    model = HuggingFaceModel(PromptEncoder.load(str(ROOT / "demo" / "model")), Sampling(0.6, 0.95, 20))
     questions = [Question(f"q{number}", f"Which {number}?", ("x", "y"), number % 2, None) for number in range(4)]
     units = make_units(questions, 1, SEED)
     with tempfile.TemporaryDirectory() as folder:

@@ -15,13 +15,14 @@ from runs.budgets import make_cells
 from runs.computation import compute_records
 from runs.units import make_units
 from thinking.prompt_encoder import PromptEncoder
+from thinking.sampling import Sampling
 
 DEMO = Path(__file__).resolve().parent
 
 TOTAL_BUDGETS = [100, 200, 400]  # thinking tokens; the model is made for 200
 RATIOS = [0.0, 0.25, 0.5, 0.75, 1.0]
 TARGET_ERROR = 0.05  # error rate that the answers used must stay under
-SAMPLING = {"temperature": 0.6, "top_p": 0.95, "top_k": 20}
+SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
 SEED = 42
 BATCH_SIZE = 40
 
@@ -33,7 +34,8 @@ def read_units(path: Path) -> list[Unit]:
 
 def measure(folder: Path, questions: Path, total_budgets: list[int]) -> dict:
     """Summary of all cells, as the experiment would write it."""
-    model = HuggingFaceModel(PromptEncoder.load(str(folder)), **SAMPLING)
+    model = HuggingFaceModel(PromptEncoder.load(str(folder)), SAMPLING)
+    model.limit_threads()
     records = compute_records(model, read_units(questions), make_cells(total_budgets, RATIOS), SEED, BATCH_SIZE)
     return summarise([record for of_unit in records for record in of_unit], TARGET_ERROR, SEED)
 

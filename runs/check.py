@@ -9,7 +9,7 @@ from basics.strict_json import OTHER_SHAPE, sha256_of, strict_json
 from evaluation_tool import summarise
 from questions.question_sets import Question, fingerprint
 from runs.journal import process_journals, read_records
-from runs.results_folder import SCHEMA_VERSION, check_no_writer, read_config, read_summary
+from runs.results_folder import SCHEMA_VERSION, check_no_writer, read_config, read_summary, run_folders
 from scoring.fields import faults
 from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
 
@@ -40,9 +40,7 @@ def check_results(folders: list[str], pages: dict[str, str]) -> int:
 
 
 def _runs_in(name: str) -> list[Path]:
-    folder = Path(name).expanduser()
-    candidates = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
-    runs = [path for path in candidates if (path / "config.json").exists() or (path / "records.jsonl").exists()]
+    runs = run_folders(Path(name).expanduser())
     if not runs:
         raise UserError(f"--check {name}: no results there; name a run folder or a folder of them")
     return runs

@@ -3,10 +3,9 @@ import json
 
 import pytest
 import torch
-from tiny_models import SHARED, save_tiny_model
+from tiny_models import SHARED, load_model, save_tiny_model
 from transformers import Qwen3Config
 
-from hugging_face_model import HuggingFaceModel
 from thinking.prompt_encoder import PromptEncoder
 
 torch.set_num_threads(1)  # tiny tensors: threads that wait for each other cost more than they compute
@@ -19,8 +18,7 @@ def tiny_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_model(tiny_folder):
-    """Samples from the whole vocabulary, so that about one thought in two closes by itself within 200 tokens."""
-    return HuggingFaceModel(PromptEncoder.load(str(tiny_folder)), temperature=1.0, top_p=1.0, top_k=0)
+    return load_model(tiny_folder)
 
 
 @pytest.fixture(scope="session")

@@ -7,18 +7,15 @@ import numpy as np
 import pytest
 import torch
 from readings_and_records import CAPS, READOUTS, assert_same_reading, request
-from scipy.stats import chisquare
-from tiny_models import changed_config, save_tiny_architecture, save_tiny_model
+from tiny_models import changed_config, load_model, save_tiny_architecture, save_tiny_model
 from transformers import AutoModelForCausalLM, GraniteConfig, Qwen3Config
-from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
 
 from basics.errors import UserError
 from evaluation_tool import P_TRUE_READOUT
-from hugging_face_model import HuggingFaceModel
-from thinking.capped_decoding import choose_tokens, uniforms
 from thinking.model_interface import ThoughtRequest
-from thinking.prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING, PromptEncoder
+from thinking.prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING
+from thinking.sampling import uniforms
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +36,7 @@ def test_weights_that_are_not_safetensors_are_refused(tmp_path, tiny_folder):
             (folder / path.name).write_bytes(path.read_bytes())
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match="safetensors"):
-        HuggingFaceModel(PromptEncoder.load(str(folder)), 0.6, 0.95, 20)
+        load_model(folder)
 
 
 def test_a_model_that_scales_its_logits_is_refused(tmp_path, tiny_folder):
@@ -54,8 +51,8 @@ def test_a_model_that_scales_its_logits_is_refused(tmp_path, tiny_folder):
         AutoModelForCausalLM.from_config(config).save_pretrained(folder)
         config.logits_scaling = 1.0
     with pytest.raises(UserError, match="its logits are not a plain projection"):
-        HuggingFaceModel(PromptEncoder.load(str(folders[0])), 0.6, 0.95, 20)
-    HuggingFaceModel(PromptEncoder.load(str(folders[1])), 0.6, 0.95, 20)
+        load_model(folders[0])
+    load_model(folders[1])
 
 
 def test_broken_weights_are_refused_in_one_line(tmp_path, tiny_folder):
@@ -64,7 +61,7 @@ def test_broken_weights_are_refused_in_one_line(tmp_path, tiny_folder):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
     with pytest.raises(UserError, match=f"^model_name = '{folder}'"):
-        HuggingFaceModel(PromptEncoder.load(str(folder)), 0.6, 0.95, 20)
+        load_model(folder)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +81,7 @@ def test_broken_weights_are_refused_in_one_line(tmp_path, tiny_folder):
 )
 def test_a_configuration_that_is_not_that_of_the_weights_is_refused_in_one_line(tmp_path, tiny_folder, changes, words):
     with pytest.raises(UserError) as caught:
-        HuggingFaceModel(PromptEncoder.load(changed_config(tmp_path / "model", tiny_folder, **changes)), 0.6, 0.95, 20)
+        load_model(changed_config(tmp_path / "model", tiny_folder, **changes))
     assert str(caught.value).startswith(f"model_name = '{tmp_path}/model': ")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -103,8 +100,8 @@ OTHERS = [  # cache: keys and values per token, in numbers
 @pytest.mark.parametrize(("model_type", "kind", "numbers"), OTHERS)
 def test_other_architectures_read_as_from_scratch_and_their_cache_is_measured(tmp_path, model_type, kind, numbers):
     folder = save_tiny_architecture(tmp_path / "model", model_type, **kind)
-    model = HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)
-    assert model.memory.cache_per_token == 2 * 2 * numbers * 4  # keys and values, layers, float32
+    model = load_model(folder)
+    assert model.engine.memory.cache_per_token == 2 * 2 * numbers * 4  # keys and values, layers, float32
     assert model.predicted_peak_bytes(3, 500) > model.predicted_peak_bytes(2, 500)
     sources = [request(1, (0, 3, 20)), request(3, (0, 7))]
     for source, of_request in zip(sources, model.read_thoughts(sources), strict=True):
@@ -127,7 +124,7 @@ def test_other_architectures_read_as_from_scratch_and_their_cache_is_measured(tm
 def test_architectures_that_cannot_be_read_are_refused_in_one_line(tmp_path, model_type, kind, words):
     folder = save_tiny_architecture(tmp_path / "model", model_type, **kind)
     with pytest.raises(UserError, match=re.escape(words)) as caught:
-        HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)
+        load_model(folder)
     assert "\n" not in str(caught.value)
 
 
@@ -140,7 +137,7 @@ def test_a_model_that_ignores_where_its_tokens_stand_is_refused(tiny_folder, mon
 
     monkeypatch.setattr(Qwen3Model, "forward", deaf)
     with pytest.raises(UserError, match=r"gives other values than read whole \(they differ by \d+%\), so"):
-        HuggingFaceModel(PromptEncoder.load(str(tiny_folder)), 1.0, 1.0, 0)
+        load_model(tiny_folder)
 
 
 # --- caps ----------------------------------------------------------------------------------------------------------
@@ -205,21 +202,24 @@ def test_token_counts_add_up_to_what_was_fed(tiny_model, readings, requests):
 
 
 def probabilities_from_scratch(model, request, reading, readout):
-    """Per choice the unconstrained probability, every spelling in a forward pass of its own without a cache."""
+    """Per choice the unconstrained probability, by forward passes over whole rows without a cache."""
     encoder = model.encoder
     ids = encoder.encode_prompt(request.user_text, reading.cap > 0).ids + reading.thinking_ids
     ids += encoder.encode_control({"natural": NATURAL_CLOSING, "capped": CAPPED_CLOSING, "none": ""}[reading.stopped])
     ids += encoder.encode_plain(readout.prefix)
-    joint = []
-    for spellings in readout.choices:
-        joint.append(0.0)
+    prefix, joint, by_length = encoder.encode_plain(readout.prefix), np.zeros(len(readout.choices)), {}
+    for choice, spellings in enumerate(readout.choices):
         for spelling in spellings:
-            behind = encoder.encode_plain(readout.prefix + spelling)[len(encoder.encode_plain(readout.prefix)) :]
-            with torch.inference_mode():
-                logits = model.model(input_ids=torch.tensor([ids + behind])).logits[0].double()
-            steps = logits.log_softmax(-1)[len(ids) - 1 : -1]
-            joint[-1] += steps.gather(-1, torch.tensor(behind)[:, None]).sum().exp().item()
-    return np.array(joint)
+            after = encoder.encode_plain(readout.prefix + spelling)[len(prefix) :]
+            by_length.setdefault(len(after), []).append((choice, after))
+    for of_length in by_length.values():  # rows of equal length need no padding
+        after = torch.tensor([tokens for _, tokens in of_length])
+        with torch.inference_mode():
+            rows = torch.cat([torch.tensor([ids]).expand(len(after), -1), after], dim=1)
+            steps = model.engine.model(input_ids=rows).logits[:, len(ids) - 1 : -1].double().log_softmax(-1)
+        probabilities = steps.gather(-1, after[:, :, None])[:, :, 0].sum(-1).exp()
+        np.add.at(joint, [choice for choice, _ in of_length], probabilities.numpy())
+    return joint
 
 
 def test_readouts_from_the_masked_cache_equal_readouts_from_scratch(tiny_model, readings, requests):
@@ -242,7 +242,7 @@ def test_a_thought_is_what_plain_sampling_without_a_cache_gives(tiny_model, read
     thought = []
     for draw in draws:
         with torch.inference_mode():
-            scores = tiny_model.model(input_ids=torch.tensor([ids + thought])).logits[:, -1]
+            scores = tiny_model.engine.model(input_ids=torch.tensor([ids + thought])).logits[:, -1]
         forbidden = [i for i in range(scores.shape[1]) if i >= len(encoder.tokenizer)]
         forbidden += [i for i in encoder.control_tokens if i != encoder.think_close_id]
         scores = scores.index_fill(-1, torch.tensor(forbidden), -torch.inf)
@@ -283,58 +283,18 @@ def test_another_key_gives_another_thought(tiny_model):
     assert one[0].thinking_ids != other[0].thinking_ids
 
 
-def test_uniforms_are_a_function_of_the_key_and_a_short_draw_begins_a_long_one():
-    assert uniforms("a", 5).tolist() == uniforms("a", 50)[:5].tolist()
-    assert uniforms("a", 5).tolist() != uniforms("b", 5).tolist()
-    # fixed, so that a change of the generator, which would change every published record, is noticed
-    assert uniforms("a", 2).tolist() == pytest.approx([0.5532476238985743, 0.08723437013155333], abs=1e-16)
-
-
-@pytest.mark.parametrize(("temperature", "top_p", "top_k"), [(0.6, 0.95, 20), (1.0, 0.5, 0), (1.5, 1.0, 5), (1, 1, 0)])
-def test_sampling_draws_from_the_distribution_that_transformers_defines(temperature, top_p, top_k):
-    scores = torch.randn(1, 60, generator=torch.Generator().manual_seed(3)) * 2
-    wanted = scores / 1.0
-    if temperature != 1:
-        wanted = TemperatureLogitsWarper(float(temperature))(None, wanted)
-    if top_k:
-        wanted = TopKLogitsWarper(top_k)(None, wanted)
-    if top_p < 1:
-        wanted = TopPLogitsWarper(top_p)(None, wanted)
-    probability = wanted[0].double().softmax(-1).numpy()
-    draws = torch.from_numpy(np.random.default_rng(0).random(20_000))
-    chosen = choose_tokens(scores.expand(len(draws), -1), draws, temperature, top_p, top_k)[0].numpy()
-    counts = np.bincount(chosen, minlength=60)
-    possible = probability > 0
-    assert counts[~possible].sum() == 0
-    if possible.sum() > 1:
-        assert chisquare(counts[possible], probability[possible] * len(draws)).pvalue > 0.001
-    # inverse CDF in token-id order: the chosen token never falls as the uniform rises
-    assert np.all(np.diff(chosen[np.argsort(draws.numpy())]) >= 0)
-
-
-def test_the_ends_of_the_uniform_choose_possible_tokens():
-    scores = torch.tensor([[-torch.inf, 1.0, -torch.inf, 2.0, -torch.inf]])
-    for uniform, token in ((0.0, 1), (1 - 2**-53, 3)):
-        assert choose_tokens(scores, torch.tensor([uniform], dtype=torch.float64), 1.0, 1.0, 0)[0].item() == token
-
-
-def test_temperature_zero_is_greedy():
-    scores = torch.tensor([[0.0, 3.0, 1.0]])
-    assert choose_tokens(scores, torch.tensor([0.99], dtype=torch.float64), 0, 0.95, 20)[0].item() == 1
-
-
 # --- faults ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_row_with_logits_that_are_not_finite_carries_an_error_and_leaves_the_others_alone(tmp_path):
     folder = save_tiny_model(tmp_path / "poisoned")
-    model = HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)
+    model = load_model(folder)
     caps = (0, 1, 7, 40)
     good = model.read_thoughts([request(1, caps)])[0]
     poison = model.encoder.encode_plain("Z")[0]
     assert poison not in good[-1].thinking_ids
     with torch.no_grad():
-        model.model.get_input_embeddings().weight[poison] = torch.nan
+        model.engine.model.get_input_embeddings().weight[poison] = torch.nan
     healthy, bad = model.read_thoughts([request(1, caps), ThoughtRequest("Z", caps, READOUTS, "row 2")])
     for reading in bad:
         assert "not finite" in reading.error
@@ -347,7 +307,7 @@ def test_a_row_with_logits_that_are_not_finite_carries_an_error_and_leaves_the_o
 def test_readings_before_a_break_are_those_of_the_whole_thought(tmp_path):
     """A later NaN stands in the same row of the cache, behind what the earlier caps may see."""
     folder = save_tiny_model(tmp_path / "poisoned later")
-    model = HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)
+    model = load_model(folder)
     caps = (0, 3, 10, 40)
     source = request(1, caps, {"p_true": P_TRUE_READOUT})
     good = model.read_thoughts([source])[0]
@@ -355,7 +315,7 @@ def test_readings_before_a_break_are_those_of_the_whole_thought(tmp_path):
     prompt = model.encoder.encode_prompt(source.user_text, True).ids
     elsewhere = {*prompt, *encode(CAPPED_CLOSING), *encode(P_TRUE_READOUT.prefix + " yes Yes no No")}
     place = next(i for i in range(10, 35) if thought[i] not in elsewhere | set(thought[:i]))
-    weights = model.model.get_input_embeddings().weight
+    weights = model.engine.model.get_input_embeddings().weight
     healthy_weights = weights[thought[place]].clone()
     with torch.no_grad():
         weights[thought[place]] = torch.nan
@@ -380,7 +340,7 @@ def test_a_published_generation_config_does_not_change_the_sampling(tmp_path, ti
     folder = save_tiny_model(tmp_path / "penalty")
     published = {"repetition_penalty": 5.0, "do_sample": True, "max_new_tokens": 3, "eos_token_id": 1}
     (folder / "generation_config.json").write_text(json.dumps(published), encoding="utf-8")
-    model = HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)
+    model = load_model(folder)
     for first, second in zip(
         model.read_thoughts([request(3)])[0], tiny_model.read_thoughts([request(3)])[0], strict=True
     ):
@@ -388,7 +348,7 @@ def test_a_published_generation_config_does_not_change_the_sampling(tmp_path, ti
 
 
 def test_a_batch_that_ran_out_of_memory_leaves_the_model_fit_for_a_smaller_one(tiny_folder, readings, requests):
-    model = HuggingFaceModel(PromptEncoder.load(str(tiny_folder)), 1.0, 1.0, 0)
+    model = load_model(tiny_folder)
     steps = []
 
     def out_of_memory(module, arguments, keywords):
@@ -396,11 +356,11 @@ def test_a_batch_that_ran_out_of_memory_leaves_the_model_fit_for_a_smaller_one(t
         if len(steps) == 20:
             raise torch.OutOfMemoryError("out of memory")
 
-    hook = model.model.base_model.register_forward_pre_hook(out_of_memory, with_kwargs=True)
+    hook = model.engine.model.base_model.register_forward_pre_hook(out_of_memory, with_kwargs=True)
     with pytest.raises(torch.OutOfMemoryError):
         model.read_thoughts(requests)
     hook.remove()
-    assert model.decoder._slots is None
+    assert model.engine.decoder._slots is None
     for of_request, wanted in zip(model.read_thoughts(requests[:2]), readings[:2], strict=True):
         for first, second in zip(of_request, wanted, strict=True):
             assert_same_reading(first, second)
@@ -408,7 +368,7 @@ def test_a_batch_that_ran_out_of_memory_leaves_the_model_fit_for_a_smaller_one(t
 
 def test_the_predicted_peak_grows_with_rows_and_tokens_and_holds_the_cache(tiny_model):
     peak = tiny_model.predicted_peak_bytes
-    cache = tiny_model.memory.cache_per_token
+    cache = tiny_model.engine.memory.cache_per_token
     assert cache == 2 * 2 * 2 * 8 * 4  # keys and values, layers, heads, size, float32
     assert peak(11, 500) - peak(1, 500) > 10 * 500 * cache
     assert peak(1, 600) - peak(1, 500) > 100 * cache
@@ -423,7 +383,7 @@ def test_the_real_vocabulary_runs(tmp_path, qwen3_encoder):
         num_key_value_heads=1, head_dim=8, tie_word_embeddings=True, dtype="bfloat16",
     )
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
-    model = HuggingFaceModel(PromptEncoder.load(str(tmp_path)), 0.6, 0.95, 20)
+    model = load_model(tmp_path)
     assert model.dtype == "bfloat16"
     for reading in model.read_thoughts([request(1, (0, 5, 20))])[0]:
         assert reading.thinking_tokens == reading.cap

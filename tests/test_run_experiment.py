@@ -33,7 +33,7 @@ from runs.check import check_results
 from runs.journal import read_records
 from runs.results_folder import SCHEMA_VERSION
 from scoring.record_schema import RECORD_FIELDS
-from thinking.capped_decoding import choose_tokens, uniforms
+from thinking.sampling import Sampling, choose_tokens, uniforms
 
 STOPS = [
     (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGUSR2, 140), (signal.SIGUSR1, 138),
@@ -201,7 +201,7 @@ def test_the_rules_that_no_text_of_the_identity_shows_are_those_of_the_schema_ve
     keys = [answer_request(unit, (1,), 42).random_key, confidence_request(unit, 4, (1,), 42).random_key]
     drawn = uniforms(keys[0], 3)
     scores = torch.arange(8.0).mul(0.7).sin().repeat(3, 1)
-    tokens, _ = choose_tokens(scores, torch.from_numpy(drawn), 0.6, 0.9, 5)
+    tokens, _ = choose_tokens(scores, torch.from_numpy(drawn), Sampling(0.6, 0.9, 5))
     nine = [replace(question, question_id=f"q{number}") for number in range(9)]
     assert SCHEMA_VERSION == 3
     assert orders == [(0, 1, 2, 3, 4), (3, 2, 1, 4, 0), (4, 3, 0, 1, 2), (2, 4, 3, 0, 1)]

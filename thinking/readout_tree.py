@@ -1,4 +1,4 @@
-"""Read-outs as trees of forced tokens behind a thought, and what their probabilities mean."""
+"""Read-outs as trees of forced tokens after a thought, and what their probabilities mean."""
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,9 +9,9 @@ from thinking.model_interface import ReadoutResult
 
 @dataclass(frozen=True)
 class TokenTree:
-    """Forced tokens behind a thought, fed in one pass: the closing, then every read-out forked from its last token.
+    """Forced tokens after a closed thought, fed in one pass: the read-outs, which all fork from the token before them.
 
-    tokens, parents: (nodes,) ints; a parent is an earlier node, -1 for the first.
+    tokens, parents: (nodes,) ints; a parent is an earlier node, or -1 for the token before the tree.
     spellings: per read-out, per choice, per spelling the steps (node, token): the probability of the spelling is the
         product over its steps of the probability of the token after the node.
     """
@@ -41,12 +41,8 @@ class TokenTree:
         return seen
 
 
-def grow_tree(closing: list[int], readouts: dict[str, tuple[list[int], list[list[list[int]]]]]) -> TokenTree:
-    """Tree of the closing and, per read-out, its prefix tokens and the tokens of its choices' spellings.
-
-    Without a closing (a prompt whose block is closed already) the read-outs hang on the last token of the prompt, so
-    each prefix must have at least one token.
-    """
+def grow_tree(readouts: dict[str, tuple[list[int], list[list[list[int]]]]]) -> TokenTree:
+    """Tree of each read-out's prefix tokens, at least one, and the tokens of its choices' spellings."""
     tokens, parents, spellings = [], [], {}
     children = {}
 
@@ -57,11 +53,8 @@ def grow_tree(closing: list[int], readouts: dict[str, tuple[list[int], list[list
             parents.append(parent)
         return children[parent, token]
 
-    closed = -1
-    for token in closing:
-        closed = node_after(closed, token)
     for name, (prefix, choices) in readouts.items():
-        start = closed
+        start = -1
         for token in prefix:
             start = node_after(start, token)
         spellings[name] = []
@@ -78,7 +71,10 @@ def grow_tree(closing: list[int], readouts: dict[str, tuple[list[int], list[list
 
 
 def readout_result(choices, log_probability) -> ReadoutResult | None:
-    """choices: per choice, per spelling its steps; log_probability: of each step. None if any is not finite."""
+    """The read-out's distribution; None if a probability is not finite.
+
+    choices: per choice, per spelling its steps. log_probability: of each step.
+    """
     joint = np.array(
         [sum(np.exp(sum(log_probability[step] for step in steps)) for steps in spellings) for spellings in choices]
     )

@@ -12,6 +12,7 @@ from loopback_hub import COMMIT
 from basics.errors import UserError
 from hugging_face_model import HuggingFaceModel
 from thinking.prompt_encoder import PromptEncoder
+from thinking.sampling import Sampling
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -27,15 +28,18 @@ with loopback_hub({name: Path(folder) for name, folder in folders.items()}) as (
     from basics import hub_faults
     from basics.errors import UserError
     from hugging_face_model import HuggingFaceModel
+    from thinking.libraries import prepare_libraries
     from thinking.prompt_encoder import PromptEncoder
+    from thinking.sampling import Sampling
     from questions.question_sets import load_questions
+    prepare_libraries()
     hub_faults.SILENCE = 1
     def load(what):
         try:
             if what == "data":
                 return len(load_questions("owner/questions", None, "test").questions)
             encoder = PromptEncoder.load("owner/tiny")
-            HuggingFaceModel(encoder, 1.0, 1.0, 0)
+            HuggingFaceModel(encoder, Sampling(1.0, 1.0, 0))
             return encoder.model_fingerprint()
         except UserError as error:
             return str(error)
@@ -104,7 +108,9 @@ _SOCKS = """
 import sys
 from basics.errors import UserError
 from thinking.prompt_encoder import PromptEncoder
+from thinking.libraries import prepare_libraries
 from questions.question_sets import load_questions
+prepare_libraries()
 for load in (lambda: PromptEncoder.load("owner/tiny"), lambda: load_questions("owner/questions", None, "test")):
     try:
         load()
@@ -141,7 +147,7 @@ def test_code_in_a_model_folder_is_never_run(tiny_folder, tmp_path):
     settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings["auto_map"] = {"AutoTokenizer": ["tokenization_evil.Evil", "tokenization_evil.Evil"]}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)  # of transformers' own Qwen3 code
+    HuggingFaceModel(PromptEncoder.load(str(folder)), Sampling(1.0, 1.0, 0))  # of transformers' own Qwen3 code
     config["model_type"] = "evil"
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(UserError, match="model_name"):
@@ -164,5 +170,5 @@ def test_pickled_weights_are_never_loaded(tiny_folder, tmp_path):
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(_Bomb(tmp_path / "ran")))
     with pytest.raises(UserError, match="safetensors"):
-        HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0)
+        HuggingFaceModel(PromptEncoder.load(str(folder)), Sampling(1.0, 1.0, 0))
     assert not (tmp_path / "ran").exists()

@@ -51,7 +51,7 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def model(encoder):
-    return HuggingFaceModel(encoder, **SAMPLING)
+    return HuggingFaceModel(encoder, SAMPLING)
 
 
 @pytest.fixture(scope="module")
@@ -219,10 +219,10 @@ def test_the_shipped_model_was_trained_on_the_present_prompts():
 
 
 def test_the_model_has_the_real_architecture_and_can_use_its_cache(model):
-    assert type(model.model).__name__ == "Qwen3ForCausalLM"
-    assert model.model.config.use_cache
+    assert type(model.engine.model).__name__ == "Qwen3ForCausalLM"
+    assert model.engine.model.config.use_cache
     assert json.loads((MODEL / "generation_config.json").read_text()).get("use_cache", True)
-    assert model.model.get_input_embeddings().weight.shape[0] >= len(model.encoder.tokenizer)
+    assert model.engine.model.get_input_embeddings().weight.shape[0] >= len(model.encoder.tokenizer)
     assert model.encoder.can_think
 
 

@@ -53,7 +53,8 @@ def test_a_run_that_cannot_be_redrawn_is_told_and_the_others_go_on(records, tmp_
     said = capsys.readouterr()
     assert said.out == LINE.replace("6", "0").format(tmp_path / "c")
     missing, older = said.err.splitlines()
-    assert missing == f"run_experiment.py: {tmp_path / 'a' / 'summary.json'}: not found; name the folder of a finished run"
+    not_found = "not found; name the folder of a finished run"
+    assert missing == f"run_experiment.py: {tmp_path / 'a' / 'summary.json'}: {not_found}"
     assert older.startswith(f"run_experiment.py: {tmp_path / 'b' / 'summary.json'}: ")
     assert not list((tmp_path / "a" / "figures").iterdir())
 

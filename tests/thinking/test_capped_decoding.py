@@ -1,101 +1,46 @@
 import gc
 
-import numpy as np
 import pytest
 import torch
 from readings_and_records import GRID, UNITS, assert_same_reading, assert_same_records, request
+from tiny_models import load_model
 
+from benchmarks.meter import Meter
 from evaluation_tool import P_TRUE_READOUT
-from hugging_face_model import HuggingFaceModel
 from runs.budgets import make_cells
 from runs.computation import Computation, compute_records, open_journal
 from runs.journal import read_records
-from thinking.capped_decoding import Thought, choose_tokens
 from thinking.model_interface import ThoughtRequest
-from thinking.prompt_encoder import PromptEncoder
+from thinking.thoughts import Thought
 
 
 @pytest.fixture
 def model(tiny_folder):
-    return HuggingFaceModel(PromptEncoder.load(str(tiny_folder)), 1.0, 1.0, 0)
-
-
-# --- sampling --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [128 * 90, 128 * 90 + 77, 300])
-def test_top_k_by_blocks_chooses_what_top_k_over_the_vocabulary_chooses(size):
-    scores = torch.randn(64, size, generator=torch.Generator().manual_seed(1))
-    scores[:, ::3] = -torch.inf
-    scores[0, -1] = 50.0  # in the rest behind the last whole block
-    draws = torch.from_numpy(np.random.default_rng(2).random(64))
-    chosen, usable = choose_tokens(scores, draws, 0.7, 0.9, 20)
-    assert usable.all()
-    for row in range(64):
-        likeliest, ids = scores[row].double().topk(20)
-        probability = (likeliest / 0.7).softmax(-1)
-        kept = probability.cumsum(-1) - probability < 0.9
-        by_id = sorted(zip(ids[kept].tolist(), probability[kept].tolist(), strict=True))
-        cumulative = np.cumsum([weight for _, weight in by_id])
-        wanted = by_id[int(np.searchsorted(cumulative, draws[row].item() * cumulative[-1], side="right"))]
-        assert chosen[row] == wanted[0]
-
-
-@pytest.mark.parametrize("top_p", [0.3, 0.95, 0.999999, 1])
-@pytest.mark.parametrize("ties", [False, True])
-def test_without_top_k_the_draw_is_that_of_the_plain_definition(top_p, ties):
-    scores = torch.randn(64, 5000, generator=torch.Generator().manual_seed(1)) * 3
-    if ties:
-        scores = (scores * 2).round() / 2  # as bfloat16 logits: many equal scores at the edge of top-p
-    scores[:, ::3] = -torch.inf
-    draws = torch.from_numpy(np.random.default_rng(2).random(64))
-    chosen, usable = choose_tokens(scores, draws, 0.7, top_p, 0)
-    assert usable.all()
-    for row in range(64):
-        probability = (scores[row].double() / 0.7).softmax(-1).numpy()
-        kept, reached = [], 0.0
-        for token in sorted(range(5000), key=lambda token: (-probability[token], token)):
-            if reached < top_p and probability[token] > 0:
-                kept.append(token)
-            reached += probability[token]
-        kept.sort()
-        cumulative = np.cumsum(probability[kept])
-        assert chosen[row] == kept[np.searchsorted(cumulative, draws[row].item() * cumulative[-1], side="right")]
-
-
-@pytest.mark.parametrize("size", [128 * 90, 300])
-@pytest.mark.parametrize(("temperature", "top_k"), [(0, 20), (0.6, 20), (0.6, 0)])
-def test_scores_that_cannot_be_sampled_from_are_told_and_leave_the_other_rows_alone(size, temperature, top_k):
-    scores = torch.randn(5, size, generator=torch.Generator().manual_seed(1))
-    draws = torch.full((5,), 0.3, dtype=torch.float64)
-    healthy, _ = choose_tokens(scores, draws, temperature, 0.95, top_k)
-    scores[1, 7], scores[2, 200], scores[3] = torch.nan, torch.inf, -torch.inf
-    chosen, usable = choose_tokens(scores, draws, temperature, 0.95, top_k)
-    assert usable.tolist() == [True, False, False, False, True]
-    assert chosen[[0, 4]].tolist() == healthy[[0, 4]].tolist()
-    assert ((chosen >= 0) & (chosen < size)).all()
+    return load_model(tiny_folder)
 
 
 # --- what is fed and sampled -----------------------------------------------------------------------------------------
 
 
 def test_a_sweep_samples_one_longest_thought_per_unit_stage_and_proposed_answer(model):
-    records = compute_records(model, UNITS, GRID, seed=1, batch_size=4)
+    with Meter(model.engine.decoder) as meter:
+        records = compute_records(model, UNITS, GRID, seed=1, batch_size=4)
     longest = {}
     for record in (record for of_unit in records for record in of_unit):
         for stage, proposal in (("answer", None), ("confidence", record["predicted_option"])):
             key = (record["question_id"], record["permutation"], stage, proposal)
             samples = record[f"{stage}_thinking_tokens"] + (record[f"{stage}_stopped"] == "natural")
             longest[key] = max(longest.get(key, 0), samples)
-    assert model.decoder.sampled_tokens == sum(longest.values())
+    assert meter.sampled_tokens == sum(longest.values())
 
 
 def test_thoughts_that_ended_leave_the_batch(model):
-    readings = model.read_thoughts([request(1, (5,)), request(2, (60,)), request(3, (5,)), request(4, (30,))])
+    with Meter(model.engine.decoder) as meter:
+        readings = model.read_thoughts([request(1, (5,)), request(2, (60,)), request(3, (5,)), request(4, (30,))])
     samples = [of_request[0].thinking_tokens + (of_request[0].stopped == "natural") for of_request in readings]
     # the first sample of a thought follows the prompt, every other one a decode step of its row
-    assert model.decoder.fed_tokens["decode"] == sum(samples) - len(samples)
-    assert model.decoder.passes == {"prefill": 1, "decode": max(samples) - 1, "read-out": 1}
+    assert meter.fed_tokens["decode"] == sum(samples) - len(samples)
+    assert meter.passes == {"prefill": 1, "decode": max(samples) - 1, "read-out": 1}
 
 
 def test_a_thought_that_ended_before_two_caps_is_read_once(model):
@@ -105,8 +50,8 @@ def test_a_thought_that_ended_before_two_caps_is_read_once(model):
     distinct = {(number, r.stopped, r.thinking_tokens) for number, of_row in enumerate(readings) for r in of_row}
     assert len(distinct) < len(requests) * len(caps)
     read = []
-    feed = model.decoder.read_forks
-    model.decoder.read_forks = lambda forks: read.extend(forks) or feed(forks)
+    feed = model.engine.decoder.read_forks
+    model.engine.decoder.read_forks = lambda forks: read.extend(forks) or feed(forks)
     again = model.read_thoughts(requests)
     assert len(read) == len(distinct)
     for of_request, wanted in zip(again, readings, strict=True):
@@ -115,17 +60,14 @@ def test_a_thought_that_ended_before_two_caps_is_read_once(model):
 
 
 def test_a_prompt_with_both_an_open_and_a_closed_block_is_fed_once(model):
-    both = model.read_thoughts([request(1, (0, 7))])[0]
+    with Meter(model.engine.decoder) as meter:
+        both = model.read_thoughts([request(1, (0, 7))])[0]
     width = len(model.encoder.encode_prompt(request(1).user_text, True).ids)
-    assert (model.decoder.passes["prefill"], model.decoder.fed_tokens["prefill"]) == (1, width)
+    assert (meter.passes["prefill"], meter.fed_tokens["prefill"]) == (1, width)
     assert_same_reading(both[0], model.read_thoughts([request(1, (0,))])[0][0])
 
 
 # --- the ways to step ------------------------------------------------------------------------------------------------
-
-
-def load(folder, decoding):
-    return HuggingFaceModel(PromptEncoder.load(str(folder)), 1.0, 1.0, 0, decoding=decoding)
 
 
 def thought_request(name, number, caps):
@@ -144,7 +86,7 @@ def assert_same_readings(found, wanted):
 
 @pytest.fixture(scope="module")
 def eager_readings(tiny_folder):
-    readings = load(tiny_folder, "eager").read_thoughts(THINKING + NOT_THINKING)
+    readings = load_model(tiny_folder, "eager").read_thoughts(THINKING + NOT_THINKING)
     return {one.random_key: of_one for one, of_one in zip(THINKING + NOT_THINKING, readings, strict=True)}
 
 
@@ -174,7 +116,7 @@ def test_steps_that_feed_rows_which_are_done_give_the_readings_of_exact_steps(
     tiny_folder, eager_readings, played_graphs, decoding
 ):
     """A row that was done wrote its next key over the prompt: column 0 at cap 0, else the last one."""
-    model = load(tiny_folder, decoding)
+    model = load_model(tiny_folder, decoding)
     assert_same_readings(model.read_thoughts(THINKING), [eager_readings[one.random_key] for one in THINKING])
     for live in range(1, 25):  # in slots of 24 rows, so around every multiple of an eighth
         batch = THINKING[:live] + NOT_THINKING[: (24 - live) // 2]
@@ -183,7 +125,7 @@ def test_steps_that_feed_rows_which_are_done_give_the_readings_of_exact_steps(
 
 
 def test_a_batch_that_is_read_again_gives_equal_numbers(tiny_folder, played_graphs):
-    model = load(tiny_folder, "captured")
+    model = load_model(tiny_folder, "captured")
     batch = THINKING[:13] + NOT_THINKING[:4]
     assert model.read_thoughts(batch) == model.read_thoughts(batch) == model.read_thoughts(batch)
 
@@ -193,7 +135,7 @@ def test_graphs_outlive_a_longer_batch_in_slots_of_the_longest_row(tiny_folder, 
     long = [ThoughtRequest("Why? " * 30, (40,), {"p_true": P_TRUE_READOUT}, f"long {n}") for n in range(8)]
     captured = []
     for reserved in (0, 320):
-        model, played_graphs.captured = load(tiny_folder, "captured"), 0
+        model, played_graphs.captured = load_model(tiny_folder, "captured"), 0
         model.reserve(reserved)
         for batch in (short, short, long, short, short):
             model.read_thoughts(batch)
@@ -249,7 +191,7 @@ def test_a_capture_that_fails_is_told_with_its_cause_and_steps_go_on_eager(
     tiny_folder, eager_readings, failing_captures, capsys
 ):
     stream = failing_captures(capture_fault())
-    model = load(tiny_folder, "captured")
+    model = load_model(tiny_folder, "captured")
     for _ in range(2):
         assert_same_readings(model.read_thoughts(THINKING), [eager_readings[one.random_key] for one in THINKING])
     assert capsys.readouterr().err == f"Decoding without CUDA graphs, which is slower: {CANNOT_CAPTURE}\n"
@@ -264,11 +206,11 @@ def test_memory_that_runs_out_in_a_capture_halves_the_batch(
     tiny_folder, failing_captures, capsys, tmp_path, place, fault
 ):
     cells, units = make_cells([40], [0.5]), UNITS[:4]
-    wanted = compute_records(load(tiny_folder, "eager"), units, cells, 1, 4)
+    wanted = compute_records(load_model(tiny_folder, "eager"), units, cells, 1, 4)
     faults = (fault, RuntimeError("CUDA error: capture failed")) if place == "inside" else (None, fault)
     stream = failing_captures(faults, capture_fault())
     journal = open_journal(tmp_path / "records.jsonl", units, cells)
-    computation = Computation(load(tiny_folder, "captured"), cells, 1, 4, journal, 4)
+    computation = Computation(load_model(tiny_folder, "captured"), cells, 1, 4, journal, 4)
     assert next(computation.batches(units))[0] == computation.batch_size == 2
     for record, of_wanted in zip(read_records(tmp_path / "records.jsonl"), wanted, strict=False):
         assert_same_records(record, of_wanted[0])
@@ -290,7 +232,7 @@ def test_a_released_cache_is_free_at_once(model):
         before = cached_bytes()  # of other tests' models
         model.read_thoughts([request(5, (7,))])
         assert cached_bytes() > before
-        model.decoder.release()
+        model.engine.decoder.release()
         assert cached_bytes() == before
     finally:
         gc.enable()
@@ -300,12 +242,12 @@ def test_a_released_cache_is_free_at_once(model):
 def test_no_prefill_is_larger_than_its_limit_but_for_a_single_long_prompt(model, monkeypatch, lengths):
     monkeypatch.setattr("thinking.capped_decoding.PREFILL_TOKENS", 100)
     fed = []
-    model.model.base_model.register_forward_pre_hook(
+    model.engine.model.base_model.register_forward_pre_hook(
         lambda module, _, keywords: fed.append(keywords["input_ids"].shape), with_kwargs=True
     )
     for order in (lengths, lengths[::-1]):
         thoughts = [Thought([5] * length, cap, f"{cap} {length}") for cap, length in enumerate(order)]
-        model.decoder.think(thoughts)
+        model.engine.decoder.think(thoughts)
     prefills = [(rows, width) for rows, width in fed if width > 1]
     assert len(prefills) > 1
     assert all(rows == 1 or rows * width <= 100 for rows, width in prefills)

@@ -161,14 +161,6 @@ def test_what_a_gpu_computes_with_is_recorded_and_null_on_a_cpu(machine, monkeyp
     }
 
 
-def test_loading_a_model_switches_cudnn_attention_off(tiny_folder):
-    from hugging_face_model import HuggingFaceModel
-
-    torch.backends.cuda.enable_cudnn_sdp(True)
-    HuggingFaceModel(PromptEncoder.load(str(tiny_folder)), 0.6, 0.95, 20)
-    assert not torch.backends.cuda.cudnn_sdp_enabled()
-
-
 def test_a_run_tells_its_device_before_it_loads_the_model_and_records_it(arguments, capsys):
     assert run_experiment.main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -1,0 +1,45 @@
+"""What the program changes in its libraries, in another process: this one has changed it already."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_SCRIPT = """
+import json, sys
+import huggingface_hub.utils._http as hub_http
+import torch, transformers
+from huggingface_hub.utils import logging as hub_logging
+from transformers.utils import logging
+from transformers.utils.logging import is_progress_bar_enabled
+torch.set_num_threads(2)
+def state():
+    return [hub_logging.get_verbosity(), logging.get_verbosity(), is_progress_bar_enabled(), torch.get_num_threads(),
+            torch.backends.cuda.cudnn_sdp_enabled(), hub_http._GLOBAL_CLIENT_FACTORY.__name__]
+found = [state()]
+import run_experiment, hugging_face_model, thinking.libraries, questions.question_sets, questions.files
+import demo.measure, thinking.devices, benchmarks.gpu_check
+found.append(state())
+model = run_experiment.DEMO["model_name"]
+encoder = hugging_face_model.PromptEncoder.load(model)
+loaded = hugging_face_model.HuggingFaceModel(encoder, hugging_face_model.Sampling(0.6, 0.95, 20), "cpu")
+found.append(state())
+thinking.libraries.prepare_libraries()
+loaded.limit_threads()
+found.append(state())
+print(json.dumps(found))
+"""
+
+
+def test_imports_and_a_loaded_model_change_no_library_and_the_two_explicit_calls_do():
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    before, imported, loaded, prepared = json.loads(done.stdout.splitlines()[-1])
+    assert before == imported == loaded
+    assert before[2:5] == [True, 2, True]
+    assert prepared == [40, 40, False, 1, False, "_client_with_limits"]  # 40: logging.ERROR

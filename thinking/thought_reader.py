@@ -1,0 +1,154 @@
+"""From requests to readings, the same for every engine: prompts, places, closings, and the audit of what came back."""
+from dataclasses import dataclass
+from itertools import takewhile
+
+from basics.errors import UserError
+from thinking.model_interface import Reading, Readout, ThoughtRequest
+from thinking.prompt_encoder import Prompt, PromptEncoder
+from thinking.readout_tree import TokenTree, grow_tree, readout_result
+from thinking.thoughts import Engine, Place, Thought
+
+
+def forbidden_while_thinking(encoder: PromptEncoder, vocabulary: int) -> list[int]:
+    """Ids below `vocabulary` that a thought may not hold: control tokens but `</think>`, and ids without a token."""
+    tokenless = set(range(vocabulary)) - set(encoder.tokenizer.get_vocab().values())
+    forbidden = (tokenless | encoder.control_tokens.keys()) - {encoder.think_close_id}
+    return sorted(token_id for token_id in forbidden if token_id < vocabulary)
+
+
+@dataclass(frozen=True)
+class RequestState:
+    """A request, its thought, and its prompts with the think block open and closed; None for one that no cap needs.
+
+    shared_length: how many tokens the closed prompt shares with the thought's; a reading at cap 0 forks there.
+    """
+
+    request: ThoughtRequest
+    thought: Thought
+    open_prompt: Prompt | None
+    closed_prompt: Prompt | None
+    shared_length: int
+
+    @classmethod
+    def begin(cls, request: ThoughtRequest, encoder: PromptEncoder) -> "RequestState":
+        """Encodes the prompts; nothing is sampled yet."""
+        open_prompt = encoder.encode_prompt(request.user_text, True) if max(request.caps) > 0 else None
+        closed_prompt = encoder.encode_prompt(request.user_text, False) if 0 in request.caps else None
+        ids = (open_prompt or closed_prompt).ids
+        pairs = zip(ids, closed_prompt.ids if closed_prompt else (), strict=False)
+        shared_length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        thought = Thought(ids, max(request.caps), request.random_key)
+        return cls(request, thought, open_prompt, closed_prompt, shared_length)
+
+    def thinking_at(self, cap: int) -> list[int]:
+        """Thinking tokens at the cap; of a broken thought, those before the break."""
+        broken_at = self.thought.broken_at
+        return self.thought.sampled_ids[: cap if broken_at is None else min(cap, broken_at - 1)]
+
+    def stopped_at(self, cap: int) -> str:
+        """How the thought ends at the cap: "natural", "capped", or "none" at cap 0."""
+        if cap == 0:
+            return "none"
+        return "natural" if self.thought.closed_at is not None and self.thought.closed_at <= cap else "capped"
+
+    def is_broken_at(self, cap: int) -> bool:
+        """Whether the thought at this cap depends on logits that were not finite."""
+        return self.thought.broken_at is not None and self.thought.broken_at <= cap
+
+
+class ThoughtReader:
+    """Keeps the promise of `model_interface.ReasoningModel.read_thoughts` with any engine.
+
+    forbidden_ids: what the engine masks while it thinks. Raises UserError if the engine returns a thought that is not
+    what it was asked for: the token ids decide, whatever the engine says.
+    """
+
+    def __init__(self, encoder: PromptEncoder, engine: Engine, forbidden_ids: list[int]):
+        self.encoder, self.engine = encoder, engine
+        self._never_in_a_thought = frozenset(forbidden_ids) | {encoder.think_close_id}
+        self._closings = {stopped: tuple(encoder.encode_closing(stopped)) for stopped in ("natural", "capped", "none")}
+        self._trees: dict[tuple, TokenTree] = {}
+
+    def read_thoughts(self, requests: list[ThoughtRequest]) -> list[list[Reading]]:
+        """Readings per request; the requests are one batch of the engine."""
+        states = [RequestState.begin(request, self.encoder) for request in requests]
+        self.engine.think([state.thought for state in states])
+        for state in states:
+            self._audit(state.thought)
+        places = [[self._place(state, cap) for cap in state.request.caps] for state in states]
+        # A thought that closed itself has equal places at all larger caps, so it is read once.
+        readable = {
+            place.key: place
+            for state, of_request in zip(states, places, strict=True)
+            for cap, place in zip(state.request.caps, of_request, strict=True)
+            if not state.is_broken_at(cap)
+        }
+        found = dict(zip(readable, self.engine.log_probabilities(list(readable.values())), strict=True))
+        return [
+            [
+                self._reading(state, cap, place.tree, None if state.is_broken_at(cap) else found[place.key])
+                for cap, place in zip(state.request.caps, of_request, strict=True)
+            ]
+            for state, of_request in zip(states, places, strict=True)
+        ]
+
+    def _audit(self, thought: Thought) -> None:
+        """Raises UserError unless the thought keeps its cap, ends as it says, and holds no forbidden token."""
+        ids, sound, end = thought.sampled_ids, thought.sampled_ids, thought.closed_at
+        if thought.broken_at is not None:
+            keeps_cap, sound = end is None and thought.broken_at == len(ids) <= thought.cap, ids[:-1]
+        elif end is not None:
+            keeps_cap = end == len(ids) + 1 <= thought.cap
+        else:
+            keeps_cap = len(ids) == thought.cap
+        if not keeps_cap:
+            raise UserError(
+                f"model_name = {self.encoder.model_name!r}: a thought with a cap of {thought.cap:,} tokens came back"
+                f" with {len(ids):,}, {'not closed' if end is None else 'closed'}; the engine does not keep caps"
+            )
+        if outside := self._never_in_a_thought.intersection(sound):
+            raise UserError(
+                f"model_name = {self.encoder.model_name!r}: a thought came back with token {min(outside)}, which may"
+                " not be in a thought; the engine does not mask tokens"
+            )
+
+    def _place(self, state: RequestState, cap: int) -> Place:
+        tree = self._tree(state.request.readouts)
+        if cap == 0:
+            tail = tuple(state.closed_prompt.ids[state.shared_length :])
+            return Place(state.thought, state.shared_length, tail, tree)
+        length = len(state.open_prompt.ids) + len(state.thinking_at(cap))
+        return Place(state.thought, length, self._closings[state.stopped_at(cap)], tree)
+
+    def _tree(self, readouts: dict[str, Readout]) -> TokenTree:
+        """One tree per set of read-outs, so that its id can be part of a place's key."""
+        key = tuple(readouts.items())
+        if key not in self._trees:
+            tree = grow_tree({name: self.encoder.encode_readout(readout) for name, readout in readouts.items()})
+            self._trees.setdefault(key, tree)  # engines may be asked by several threads at once
+        return self._trees[key]
+
+    def _reading(self, state: RequestState, cap: int, tree: TokenTree, log_probability: dict | None) -> Reading:
+        """log_probability: of each step of the tree; None if the thought is broken at the cap."""
+        thinking_ids, stopped, is_broken = state.thinking_at(cap), state.stopped_at(cap), log_probability is None
+        readouts = {
+            name: None if is_broken else readout_result(choices, log_probability)
+            for name, choices in tree.spellings.items()
+        }
+        error = None
+        if is_broken:
+            error = f"logits not finite at thinking token {state.thought.broken_at}"
+        elif None in readouts.values():
+            error = "logits not finite in the read-out of " + ", ".join(n for n, r in readouts.items() if r is None)
+        prompt = state.open_prompt if cap else state.closed_prompt
+        return Reading(
+            cap=cap,
+            thinking_ids=thinking_ids,
+            thinking=self.encoder.decode(thinking_ids),
+            stopped=None if is_broken else stopped,
+            prompt_tokens=len(prompt.ids) - prompt.injected_tokens,
+            injected_tokens=prompt.injected_tokens + len(self._closings[stopped]),
+            readout_tokens=len(tree.tokens),
+            readouts=readouts,
+            error=error,
+        )

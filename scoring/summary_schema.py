@@ -96,6 +96,9 @@ CONFIDENCE_FIELDS = (
     ),
 )  # fmt: skip
 
+# Added since SCHEMA_VERSION last changed: a summary that was written before lacks them.
+LATER_NAMES = {"augrc", "augrc_interval"}
+
 _GROUP = (_count("n"), _share("accuracy"), _share("ece"))
 _AUDIT = (
     _count("cap", unit="tokens"), _count("n_records"), _count("largest_overshoot", unit="tokens"),

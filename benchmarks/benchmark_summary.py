@@ -21,6 +21,8 @@ from report.figures import draw_figures
 from report.page import write_report
 from runs.budgets import make_cells
 from runs.journal import read_records
+from scoring.fields import in_order
+from scoring.record_schema import CELL_NAMES, MASS_NAMES, RECORD_FIELDS
 
 THOUGHT_WORDS = 100  # tokens per thought, each a word of the text
 TARGET_ERROR = 0.05
@@ -45,14 +47,11 @@ def make_record(number: int, permutation: int, cell, rng: np.random.Generator) -
     probabilities = rng.dirichlet((2, 1, 1, 1))
     predicted, is_correct = int(probabilities.argmax()), bool(rng.random() < probabilities.max())
     confidences = np.clip(probabilities.max() + 0.1 * rng.standard_normal(3), 0, 1)
-    return {
+    values = {
         "question_id": f"question {number}",
         "category": f"category {number % 5}",
         "permutation": permutation,
-        "total_budget": cell.total_budget,
-        "answer_thinking_ratio": cell.answer_thinking_ratio,
-        "answer_budget": cell.answer_budget,
-        "confidence_budget": cell.confidence_budget,
+        **{name: getattr(cell, name) for name in CELL_NAMES},
         "question": f"What is the purpose of procedure {number} in this made-up standard, and who starts it?",
         "options": [f"It is started by entity {letter} of the network" for letter in "ABCD"],
         "option_order": [0, 1, 2, 3],
@@ -61,16 +60,15 @@ def make_record(number: int, permutation: int, cell, rng: np.random.Generator) -
         "is_correct": is_correct,
         "answer_probabilities": probabilities.tolist(),
         "answer_probability": float(probabilities.max()),
-        "answer_readout_mass": 0.9,
+        **dict.fromkeys(MASS_NAMES, 0.9),
         "confidence": round(float(confidences[0]), 2),
         "confidence_expectation": float(confidences[1]),
-        "confidence_readout_mass": 0.9,
         "p_true": float(confidences[2]),
-        "p_true_readout_mass": 0.9,
         **stage_fields("answer", cell.answer_budget, rng),
         **stage_fields("confidence", cell.confidence_budget, rng),
         "error": None,
     }
+    return in_order(RECORD_FIELDS, values)
 
 
 def peak_megabytes() -> float:

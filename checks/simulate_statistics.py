@@ -29,7 +29,7 @@ class Population:
     accuracy: np.ndarray
 
     def truth(self) -> dict[str, float]:
-        """Exact value of every metric with an interval, in the limit of many questions."""
+        """Exact values of metrics with an interval, in the limit of many questions."""
         value, share, right = self.confidence, self.share, self.share * self.accuracy
         wrong = share - right
         used, errors = np.cumsum(share), np.cumsum(wrong)
@@ -81,8 +81,9 @@ def interval_coverage(n_questions: int, repetitions: int, rng: np.random.Generat
         confidence, is_correct, question = population.draw(n_questions, 2, rng)
         weights = metrics.question_resamples(n_questions, rng)
         resampled = metrics.resampled_metrics(confidence, is_correct, question, weights, TARGET_ERROR)
-        for name, interval in metrics.percentile_intervals(resampled, n_questions).items():
-            hits[name] += interval["low"] <= truth[name] <= interval["high"]
+        intervals = metrics.percentile_intervals(resampled, n_questions)
+        for name, value in truth.items():
+            hits[name] += intervals[name]["low"] <= value <= intervals[name]["high"]
     return {name: count / repetitions for name, count in hits.items()}
 
 

@@ -12,6 +12,7 @@ from runs.journal import process_journals, read_records
 from runs.results_folder import SCHEMA_VERSION, check_no_writer, read_config, read_summary, run_folders
 from scoring.fields import faults
 from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
+from scoring.summary_schema import LATER_NAMES
 
 _MOST_SHOWN = 20  # problems of a run
 _KEY_NAMES = ("question_id", "permutation", "total_budget", "answer_thinking_ratio")  # no two records have them equal
@@ -245,9 +246,12 @@ def missing_pages(run: Path, pages: dict[str, str]) -> Iterator[str]:
 
 
 def _differences(stored, recomputed, place: str) -> Iterator[str]:
-    """Where two JSON values differ. The last digits of numbers may differ: they depend on the machine."""
+    """Where two JSON values differ. The last digits of numbers may differ: they depend on the machine.
+
+    An earlier summary lacks the fields of LATER_NAMES.
+    """
     if isinstance(stored, dict) and isinstance(recomputed, dict):
-        for name in sorted(stored.keys() | recomputed.keys()):
+        for name in sorted(stored.keys() | recomputed.keys() - LATER_NAMES):
             yield from _differences(stored.get(name), recomputed.get(name), f"{place}.{name}".lstrip("."))
     elif isinstance(stored, list) and isinstance(recomputed, list) and len(stored) == len(recomputed):
         for index, pair in enumerate(zip(stored, recomputed, strict=True)):

@@ -171,23 +171,31 @@ def _budget_answer(entry, values):
     if entry["no_verdict"]:
         return f"{start}no verdict, {entry['no_verdict']}."
     best, unbeaten = entry["best_ratio"]["aurc"], entry["unbeaten_ratios"]
-    beaten = [ratio for ratio in entry["ratios"] if ratio not in unbeaten]
-    words = [f"{start}ratio {best:g} has the lowest AURC ({values[best]['aurc']:.3f})"]
-    if not beaten:
-        words.append("; the intervals of all differences contain 0, so the ratios cannot be told apart.")
-    elif unbeaten == [best]:
-        words.append(", and it beats every other ratio.")
+    worse = [ratio for ratio in entry["ratios"] if ratio not in unbeaten]
+    as_good = [ratio for ratio in unbeaten if ratio != best]
+    aurc = f"AURC {values[best]['aurc']:.3f}, lower is better"
+    if not worse:
+        words = [f"{start}no ratio is shown to be better than another. Ratio {best:g} looks best ({aurc})."]
+    elif not as_good:
+        words = [f"{start}use ratio {best:g} ({aurc}). Every other ratio is worse."]
     else:
-        words.append(f"; it cannot be told apart from {_listed(ratio for ratio in unbeaten if ratio != best)}.")
-        words.append(f" No ratio beats {_listed(unbeaten)}; {_listed(beaten)} {_plural(beaten, 'is', 'are')} beaten.")
-    for name, words_for_it in (("accuracy", "Accuracy"), ("coverage_at_target", "Coverage at the target error")):
+        words = [f"{start}use ratio {best:g} ({aurc}). {_ratios(as_good)} may be as good;"]
+        words.append(f" {_listed(worse)} {_plural(worse, 'is', 'are')} worse.")
+    for name, use, value_words in (
+        ("accuracy", "To use every answer, take", "accuracy"),
+        ("coverage_at_target", "To use most answers at the target error, take", "coverage"),
+    ):
         other = entry["best_ratio"][name]
         if other not in (None, best):
             words.append(
-                f" {words_for_it} alone would choose ratio {other:g} ({values[other][name]:.3f} against"
+                f" {use} ratio {other:g} ({value_words} {values[other][name]:.3f} against"
                 f" {values[best][name]:.3f}{_not_apart(entry, name, other, best)})."
             )
     return "".join(words)
+
+
+def _ratios(ratios):
+    return f"{_plural(ratios, 'Ratio', 'Ratios')} {_listed(ratios)}"
 
 
 def _not_apart(entry, name, ratio, against):

@@ -253,6 +253,17 @@ def _aurc(groups: TieGroups, target_error: float) -> np.ndarray:
     return (groups.n_wrong + np.einsum("gr,gr->r", before, steps)) / n
 
 
+def _augrc(groups: TieGroups, target_error: float) -> np.ndarray:
+    """Area under the generalised risk-coverage curve, in [0, 1/2], lower is better (Traub et al., arXiv 2407.01032).
+
+    The generalised risk at a threshold is the share of all n records that are used and wrong: the probability that an
+    error goes unnoticed, where the selective risk of AURC is an error rate among the records used. The curve is
+    straight between thresholds, so errors are spread evenly inside a tie group. Missing confidences rank last, as one
+    tie group. With all records ranked so, it is (1 - AUROC) acc (1 - acc) + (1 - acc)^2 / 2.
+    """
+    return np.einsum("gr,gr->r", groups.counts, groups.wrong - groups.errors / 2) / groups.n**2
+
+
 def _overconfidence(groups: TieGroups, target_error: float) -> np.ndarray:
     """Mean confidence minus accuracy, in [-1, 1]; negative is underconfident. Of the records with a confidence."""
     given = groups.given
@@ -277,6 +288,7 @@ METRICS = {
     "brier": _brier,
     "auroc": _auroc,
     "aurc": _aurc,
+    "augrc": _augrc,
     "overconfidence": _overconfidence,
     "coverage_at_target": _coverage_at_target,
 }
@@ -314,8 +326,8 @@ def resampled_metrics(
 
     question_index: (n,) ints in 0..q-1, the question of each record; question_weights: (resamples, q) counts as
     question_resamples returns them, resamples >= 1. A record of a question with weight w stands as w records. A
-    question without records is allowed. Missing confidences: accuracy, aurc and coverage_at_target take all records,
-    brier, auroc and overconfidence those that have one.
+    question without records is allowed. Missing confidences: brier, auroc and overconfidence take the records that
+    have a confidence, the others all records.
     """
     confidence, is_correct = _checked(confidence, is_correct, missing_allowed=True)
     thresholds, group = _tie_groups(confidence)

@@ -61,6 +61,11 @@ CONFIDENCE_FIELDS = (
         " ties, missing confidences rank last (Geifman and El-Yaniv 2017)",
     )),
     *_with_interval(_share(
+        "augrc", better="low",
+        meaning="mean over coverages of the share of all answers that are used and wrong; ties and missing confidences"
+        " as in `aurc` (Traub et al. 2024, arXiv 2407.01032)",
+    )),
+    *_with_interval(_share(
         "coverage_at_target", better="high",
         meaning="largest share of answers that can be used with an error rate of at most `target_error`, whole tie"
         " groups; the threshold is picked on the same answers, so the error rate on new ones will be higher",
@@ -90,6 +95,9 @@ CONFIDENCE_FIELDS = (
         ),
     ),
 )  # fmt: skip
+
+# Added since SCHEMA_VERSION last changed: a summary that was written before lacks them.
+LATER_NAMES = {"augrc", "augrc_interval"}
 
 _GROUP = (_count("n"), _share("accuracy"), _share("ece"))
 _AUDIT = (

@@ -16,12 +16,12 @@ def test_the_truth_of_a_population_is_what_many_records_show():
     weights = np.ones((1, 200_000), dtype=np.uint8)
     measured = metrics.resampled_metrics(confidence, is_correct, question, weights, simulate.TARGET_ERROR)
     truth = population.truth()
-    assert {name: values[0] for name, values in measured.items()} == pytest.approx(truth, abs=0.02)
+    assert {name: measured[name][0] for name in truth} == pytest.approx(truth, abs=0.02)
 
 
 def test_intervals_contain_the_truth_about_as_often_as_they_say():
     shares = simulate.interval_coverage(200, 200, rng())
-    assert set(shares) == {"accuracy", "brier", "auroc", "aurc", "overconfidence", "coverage_at_target"}
+    assert {"accuracy", "brier", "auroc", "aurc", "overconfidence", "coverage_at_target"} <= shares.keys()
     assert all(0.90 <= share <= 0.99 for share in shares.values()), shares
 
 

@@ -168,6 +168,22 @@ def test_a_summary_that_the_records_do_not_give_is_found(run):
         assert words in next(run_problems(run))
 
 
+def test_a_summary_from_before_a_metric_was_added_is_consistent(run):
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    scores = summary["cells"][0]["confidences"]["confidence"]
+    scores["augrc"] += 0.1
+    write_json(run / "summary.json", summary)
+    assert ["augrc is" in problem for problem in run_problems(run)] == [True]
+    for cell in summary["cells"]:
+        for of_confidence in cell["confidences"].values():
+            del of_confidence["augrc"], of_confidence["augrc_interval"]
+    write_json(run / "summary.json", summary)
+    assert list(run_problems(run)) == []
+    del scores["aurc"]
+    write_json(run / "summary.json", summary)
+    assert ["aurc is None" in problem for problem in run_problems(run)] == [True]
+
+
 def test_a_config_that_was_edited_is_found(run):
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     config["identity"]["model"] = "another"

@@ -37,20 +37,22 @@ def test_all_pairs_are_compared_on_the_same_resamples():
 def test_a_clear_difference_is_a_verdict():
     (entry,) = compare(arms_of(300, 0.3, 0.8, 0.3), 300, 300)["by_budget"]
     assert (entry["best_ratio"]["aurc"], entry["unbeaten_ratios"], entry["no_verdict"]) == (0.25, [0.25], None)
-    assert "ratio 0.25 has the lowest AURC" in entry["answer"]
-    assert "beats every other ratio" in entry["answer"]
+    assert "use ratio 0.25 (AURC 0." in entry["answer"]
+    assert "Every other ratio is worse." in entry["answer"]
 
 
 def test_equal_arms_cannot_be_told_apart():
     (entry,) = compare(paired_arms(200, [0.0] * 3, 0.6, np.random.default_rng(1)), 200, 200)["by_budget"]
     assert entry["unbeaten_ratios"] == [0.0, 0.25, 0.5]
-    assert "cannot be told apart" in entry["answer"]
+    assert "no ratio is shown to be better than another. Ratio" in entry["answer"]
 
 
 def test_some_beaten_and_some_not_are_both_named():
     (entry,) = compare(arms_of(300, 0.2, 0.8, 0.8), 300, 300)["by_budget"]
     assert entry["unbeaten_ratios"] == [0.25, 0.5]
-    assert "No ratio beats 0.25 and 0.5; 0 is beaten." in entry["answer"]
+    best = entry["best_ratio"]["aurc"]
+    assert f"use ratio {best:g} (AURC" in entry["answer"]
+    assert f"Ratio {0.75 - best:g} may be as good; 0 is worse." in entry["answer"]
 
 
 def test_where_accuracy_would_choose_differently_the_answer_says_so():
@@ -60,8 +62,8 @@ def test_where_accuracy_would_choose_differently_the_answer_says_so():
     right_more_often = make_arm(1.0, np.round(rng.random(300), 2), easiness < 0.7, weights)
     (entry,) = compare([knowing, right_more_often], 300, 300)["by_budget"]
     assert entry["best_ratio"] == {"aurc": 0.0, "accuracy": 1.0, "coverage_at_target": 0.0}
-    assert "Accuracy alone would choose ratio 1" in entry["answer"]
-    assert "Coverage" not in entry["answer"]
+    assert "To use every answer, take ratio 1 (accuracy" in entry["answer"]
+    assert "overage" not in entry["answer"]
     assert "chance" not in entry["answer"]  # the accuracies differ beyond chance: the questions are the same
 
 
@@ -142,7 +144,7 @@ def test_a_difference_in_coverage_that_may_be_chance_is_called_so():
     assert all(interval["low"] <= 0 <= interval["high"] for interval in intervals)
     other = entry["best_ratio"]["coverage_at_target"]
     assert other != entry["best_ratio"]["aurc"]
-    assert f"Coverage at the target error alone would choose ratio {other:g}" in entry["answer"]
+    assert f"To use most answers at the target error, take ratio {other:g} (coverage" in entry["answer"]
     assert entry["answer"].endswith("a difference that may be chance).")
 
 

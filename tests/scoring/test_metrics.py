@@ -236,6 +236,22 @@ def test_aurc_by_hand():
     assert observed("aurc", confidence, np.array([False, True, True])) == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
 
 
+@each_case
+def test_augrc_follows_from_auroc_and_accuracy(confidence, is_correct):
+    """The closed form of Traub et al. (2024); without two classes there is no AUROC, and its term is 0."""
+    accuracy = np.mean(is_correct)
+    auroc = roc_auc_score(is_correct, confidence) if 0 < accuracy < 1 else 1.0
+    expected = (1 - auroc) * accuracy * (1 - accuracy) + (1 - accuracy) ** 2 / 2
+    assert observed("augrc", confidence, is_correct) == pytest.approx(expected, abs=1e-12)
+
+
+def test_augrc_by_hand():
+    confidence = np.array([0.9, 0.9, 0.4, NAN])
+    # Curve from (0, 0) through (1/2, 1/4), (3/4, 1/4) to (1, 1/2): the last has no confidence and ranks last.
+    value = observed("augrc", confidence, np.array([True, False, True, False]))
+    assert value == pytest.approx(1 / 16 + 1 / 16 + 3 / 32)
+
+
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_risk_coverage_curve_agrees_with_the_precisions_of_scikit_learn(missing):
     confidence, is_correct = random_records(7, missing=missing)
@@ -354,6 +370,14 @@ def naive_aurc(confidence, is_correct):
     return risk_mean(errors)
 
 
+def naive_augrc(confidence, is_correct):
+    """Trapezoids under the points (coverage, share of all that is used and wrong), one per threshold, from (0, 0)."""
+    rank_by = np.nan_to_num(confidence, nan=-1.0)
+    used = [rank_by >= threshold for threshold in np.unique(rank_by)[::-1]]
+    coverage = [0.0, *(np.mean(above) for above in used)]
+    return np.trapezoid([0.0, *(np.mean(above & ~is_correct) for above in used)], coverage)
+
+
 def naive_metrics(confidence, is_correct, target_error):
     """Every metric with an interval, by NumPy's means, scikit-learn and trial; NaN where it has no value."""
     if not len(confidence):
@@ -366,6 +390,7 @@ def naive_metrics(confidence, is_correct, target_error):
         "brier": np.mean((given - outcome) ** 2) if has.any() else NAN,
         "auroc": roc_auc_score(outcome, given) if len(set(outcome)) == 2 else NAN,
         "aurc": naive_aurc(confidence, is_correct),
+        "augrc": naive_augrc(confidence, is_correct),
         "overconfidence": np.mean(given) - np.mean(outcome) if has.any() else NAN,
         "coverage_at_target": max(
             (np.mean(above) for above in used if np.mean(~is_correct[above]) <= target_error), default=0.0
@@ -501,12 +526,13 @@ def test_a_few_resamples_of_one_class_are_left_out():
     assert interval["auroc"] == pytest.approx({"low": low, "high": high})
 
 
-def test_without_any_confidence_only_accuracy_aurc_and_coverage_have_intervals():
+def test_without_any_confidence_only_metrics_of_all_records_have_intervals():
     is_correct = np.arange(40) % 4 > 0
     intervals = bootstrap_intervals(
         np.full(40, NAN), is_correct, np.arange(40), 0.05, np.random.default_rng(0)
     )
-    assert {name for name, interval in intervals.items() if interval} == {"accuracy", "aurc", "coverage_at_target"}
+    with_interval = {name for name, interval in intervals.items() if interval}
+    assert with_interval == {"accuracy", "aurc", "augrc", "coverage_at_target"}
     assert intervals["coverage_at_target"] == {"low": 0.0, "high": 0.0}
     errors = {"low": 1 - intervals["accuracy"]["high"], "high": 1 - intervals["accuracy"]["low"]}
     assert intervals["aurc"] == pytest.approx(errors)

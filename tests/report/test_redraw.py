@@ -53,8 +53,9 @@ def test_a_run_that_cannot_be_redrawn_is_told_and_the_others_go_on(records, tmp_
     said = capsys.readouterr()
     assert said.out == LINE.replace("6", "0").format(tmp_path / "c")
     missing, older = said.err.splitlines()
-    assert missing == f"run_experiment.py: {tmp_path / 'a' / 'summary.json'}: not found; name the folder of a finished run"
-    assert older.startswith(f"run_experiment.py: {tmp_path / 'b' / 'summary.json'}: ")
+    says = f"run_experiment.py: {tmp_path}"
+    assert missing == f"{says}/a/summary.json: not found; name the folder of a finished run"
+    assert older.startswith(f"{says}/b/summary.json: ")
     assert not list((tmp_path / "a" / "figures").iterdir())
 
 

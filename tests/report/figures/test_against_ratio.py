@@ -1,7 +1,19 @@
 """Accuracy, AURC, coverage and ECE against the ratio, and the ideal reasoner of the demo."""
 import numpy as np
 import pytest
-from read_figures import bands, bars, boxes, cells_of, edges_at, interval_of, labels, legend_texts, line, value_of, verbalised
+from read_figures import (
+    bands,
+    bars,
+    boxes,
+    cells_of,
+    edges_at,
+    interval_of,
+    labels,
+    legend_texts,
+    line,
+    value_of,
+    verbalised,
+)
 from synthetic_summary import make_summary
 
 from report.figures.against_ratio import draw_against_ratio, ideal_values

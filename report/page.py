@@ -3,6 +3,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
@@ -39,7 +40,7 @@ def write_report(folder: Path) -> Path:
     style, script = (
         (HERE / name).read_text(encoding="utf-8").replace("\r\n", "\n") for name in ("page.css", "page.js")
     )
-    parts = _environment().get_template("page.html").stream(
+    parts = _environment(HERE).get_template("page.html").stream(
         summary=summary,
         records=records,
         figures=figures,
@@ -100,9 +101,10 @@ def _figures(folder: Path) -> tuple[list[dict], list[str]]:
 NO_VALUE = Markup('<span aria-hidden="true">&ndash;</span><span class="unseen">no value</span>')
 
 
-def _environment() -> Environment:
+@cache
+def _environment(folder: Path) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

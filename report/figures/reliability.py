@@ -1,4 +1,5 @@
 """Reliability diagrams."""
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -46,9 +47,9 @@ def draw_reliability(summary: dict) -> Figure:
 def _draw_cell(panel: Axes, cell: dict) -> None:
     n = verbalised(cell)["n"]
     filled = [one for one in verbalised(cell)["bins"] if one["count"]]
-    for one in filled:
-        width = one["upper"] - one["lower"]
-        panel.bar(one["lower"] + width / 2, one["count"] / n, width * 0.9, color=GREY, zorder=1)
+    width = 0.9 * np.array([one["upper"] - one["lower"] for one in filled])
+    middle = [(one["lower"] + one["upper"]) / 2 for one in filled]
+    panel.bar(middle, [one["count"] / n for one in filled], width, color=GREY, zorder=1)
     panel.plot([0, 1], [0, 1], color="black", linewidth=0.7, linestyle=":", zorder=2, label="calibrated")
     x, y = [one["mean_confidence"] for one in filled], [one["accuracy"] for one in filled]
     panel.plot(x, y, "o", color=COLOURS[0], markeredgecolor="white", markeredgewidth=0.5, zorder=3, label="accuracy")

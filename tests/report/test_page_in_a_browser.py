@@ -172,7 +172,7 @@ def test_an_opened_record_shows_all_of_it_and_closes_again(open_page, report_pat
             assert f"{probability:.4f}" in shown
         thoughts = page.locator(".record .thought").all_text_contents()
         assert thoughts == [record[f"{stage}_thinking"] for stage in STAGES if record[f"{stage}_thinking"]]
-        marked = page.locator(".record .measures").first.locator("li").all_text_contents()
+        marked = page.locator(".record .probabilities").first.locator("li").all_text_contents()
         assert [n for n, text in enumerate(marked) if "correct" in text] == [record["correct_option"]]
         assert [n for n, text in enumerate(marked) if "chosen" in text] == [record["predicted_option"]]
         page.keyboard.press("Enter")
@@ -226,10 +226,10 @@ def test_texts_have_enough_contrast(open_page, report_path, scheme):
     page = open_page(report_path, color_scheme=scheme)
     colours = page.evaluate(
         """() => { const style = getComputedStyle(document.documentElement);
-        return Object.fromEntries(['page', 'panel', 'notice', 'text', 'quiet', 'accent', 'right', 'wrong', 'edge']
+        return Object.fromEntries(['page', 'panel', 'notice', 'text', 'quiet', 'accent', 'correct', 'wrong', 'edge']
           .map(name => [name, style.getPropertyValue('--' + name).trim()])) }"""
     )
-    for ink in ("text", "quiet", "accent", "right", "wrong"):
+    for ink in ("text", "quiet", "accent", "correct", "wrong"):
         for ground in ("page", "panel", "notice"):
             assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
     assert contrast(colours["edge"], colours["page"]) >= 3

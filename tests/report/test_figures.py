@@ -376,9 +376,9 @@ def test_every_text_is_readable_and_inside_the_figure(of, shape):
     assert "n = " in figure.get_supxlabel() + "".join(axes.get_title() for axes in figure.axes)
 
 
-def test_every_figure_of_the_readme_is_drawn_and_no_other():
-    readme = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
-    assert [of.file_name for of in FIGURES] == re.findall(r"^\| `(\w+\.png)` \|", readme, re.MULTILINE)
+def test_every_figure_of_the_documentation_is_drawn_and_no_other():
+    documentation = (SCRIPT.parent / "docs" / "results.md").read_text(encoding="utf-8")
+    assert [of.file_name for of in FIGURES] == re.findall(r"^\| `(\w+\.png)` \|", documentation, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -377,7 +377,7 @@ def test_every_text_is_readable_and_inside_the_figure(of, shape):
 
 
 def test_every_figure_of_the_documentation_is_drawn_and_no_other():
-    documentation = (SCRIPT.parent / "docs" / "results.md").read_text(encoding="utf-8")
+    documentation = (Path(__file__).resolve().parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
     assert [of.file_name for of in FIGURES] == re.findall(r"^\| `(\w+\.png)` \|", documentation, re.MULTILINE)
 
 

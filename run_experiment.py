@@ -3,7 +3,7 @@
     python run_experiment.py                                     # the settings below
     python run_experiment.py --total-budget 100 200 400          # every setting has a flag of its name
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
-    accelerate launch --multi_gpu run_experiment.py              # several GPUs: README, "More than one GPU"
+    accelerate launch --multi_gpu run_experiment.py              # several GPUs: docs/clusters.md
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --redraw ./results_reasoning/       # their figures and reports again
     python run_experiment.py --help
@@ -48,7 +48,7 @@ from runs.settings import RULES, asked_of_results, comments_of_constants, read_s
 from runs.terminal import answer_text, ended, import_fault, results_table
 from runs.units import Workload, make_units, make_workload
 
-# --- Settings: unit, range and reason on each line; the README has a table of them --------------------------------
+# --- Settings: unit, range and reason on each line; docs/settings.md says more -----------------------------------
 TOTAL_BUDGET = 200  # thinking tokens per question, both stages together, >= 0 (100-400 recommended); a list sweeps
 ANSWER_THINKING_RATIO = 0.5  # share of the budget for the answer stage, 0.0-1.0; a list sweeps
 CONVENTIONAL_ARM = True  # True or False: beside the grid, the same model without any thinking (total budget 0)

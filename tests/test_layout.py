@@ -6,7 +6,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FACE = {"run_experiment", "hugging_face_model", "evaluation_tool"}
 TOP = {"checks", "benchmarks", "tests"}  # use everything and are used by nothing
-HABITS = {"README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt"}
 
 
 def arrows_in_the_docs():

@@ -184,6 +184,20 @@ def test_a_summary_from_before_a_metric_was_added_is_consistent(run):
     assert ["aurc is None" in problem for problem in run_problems(run)] == [True]
 
 
+def test_the_answer_in_the_words_of_another_version_is_consistent_and_its_figures_still_count(run):
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    (entry,) = summary["comparisons"]["by_budget"]
+    entry["answer"] = "Total budget 10: as an earlier version said it."
+    write_json(run / "summary.json", summary)
+    assert list(run_problems(run)) == []
+    entry["best_ratio"]["aurc"] = 0.123
+    write_json(run / "summary.json", summary)
+    assert ["best_ratio.aurc is 0.123" in problem for problem in run_problems(run)] == [True]
+    del entry["answer"]
+    write_json(run / "summary.json", summary)
+    assert ["answer is None" in problem for problem in run_problems(run)] == [True, False]
+
+
 def test_a_config_that_was_edited_is_found(run):
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     config["identity"]["model"] = "another"

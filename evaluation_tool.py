@@ -80,7 +80,7 @@ def prompts_identity() -> dict:
 
 
 def chosen_option(answer: Reading) -> int | None:
-    """Index of the likeliest option as shown; None if the read-out could not be had."""
+    """Index of the likeliest option as shown; None if the read-out is missing."""
     result = answer.readouts["answer"]
     return None if result is None else int(np.argmax(result.probabilities))
 

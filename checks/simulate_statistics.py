@@ -34,6 +34,7 @@ class Population:
         wrong = share - right
         used, errors = np.cumsum(share), np.cumsum(wrong)
         pairs = sum(right[i] * (wrong[i + 1 :].sum() + wrong[i] / 2) for i in range(len(value)))
+        pairs_wrong_way = right.sum() * wrong.sum() - pairs
         area = wrong[0]
         for i in range(1, len(value)):
             rate = wrong[i] / share[i]
@@ -43,6 +44,7 @@ class Population:
             "brier": (right * (1 - value) ** 2 + wrong * value**2).sum(),
             "auroc": pairs / (right.sum() * wrong.sum()),
             "aurc": area,
+            "augrc": pairs_wrong_way + wrong.sum() ** 2 / 2,
             "overconfidence": (share * value).sum() - right.sum(),
             "coverage_at_target": used[errors / used <= TARGET_ERROR].max(initial=0),
         }

@@ -98,7 +98,11 @@ def main() -> None:
         started = time.perf_counter()
         summary = summarise(read_records(path), TARGET_ERROR, 42)
         scoring = time.perf_counter() - started - parsing
-        summary["run"] = {"is_demo": False, "settings": {"model_name": "made-up", "DATASET": "made-up"}}
+        n = args.n_questions
+        summary["run"] = {
+            "is_demo": False, "settings": {"model_name": "made-up", "DATASET": "made-up"}, "identity": {},
+            "questions": {"loaded": n, "used": n, "n_skipped": 0, "skipped": [], "notes": []}, "processes": [],
+        }  # fmt: skip
         write_json(Path(folder, "summary.json"), summary)
         started = time.perf_counter()
         draw_figures(Path(folder))

@@ -2,7 +2,7 @@
 
     python -m checks.fuzz loader --examples 20000                       # about 5 minutes
     python -m checks.fuzz records --examples 300                        # run folders, and --check on them
-    python -m checks.fuzz records --examples 300 --page report:write_report
+    python -m checks.fuzz records --examples 300 --page report.page:write_report
 
 `--page MODULE:FUNCTION` names a function that takes a run folder and gives back the path of an HTML page. Ends with the
 first finding, a traceback with the smallest input that shows it.

@@ -12,7 +12,7 @@ def make_summary(budgets=(100, 200, 400), ratios=(0, 0.25, 0.5, 0.75, 1), conven
             "answer": [{"cap": cap, "share_natural": cap / 500} for cap in range(1, 401, 4)] if budgets else [],
             "confidence": [{"cap": cap, "share_natural": 1 - 30 / (30 + cap)} for cap in range(1, 401, 4)],
         },
-        "run": {"is_demo": False, "settings": {"model_name": "Qwen/Qwen3-4B", "DATASET": "netop/TeleQnA"}},
+        "run": {"is_demo": False},
     }
 
 

@@ -52,7 +52,7 @@ def make_folder(folder: Path) -> None:
 def reason(error: OSError) -> str:
     """Why a file or folder cannot be used."""
     if error.errno == errno.ELOOP:
-        return "it is a symbolic link, and the program writes through none"
+        return "it is a symbolic link, and nothing is written through one"
     return error.strerror or str(error)
 
 

@@ -37,7 +37,7 @@ class MemoryEstimate:
         return self._layers * self._layer_per_token
 
     def row(self, tokens: int) -> int:
-        """A row's cache, its scores of the vocabulary (in the model's format and twice in float32), and its sampling."""
+        """A row's cache, its scores of the vocabulary (in the model's format, twice in float32), and its sampling."""
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
         sampling = 0 if self.top_k else 64  # probabilities and their sums in float64, the order of the scores
         return self.cache_per_token * (tokens + 64) + (self.model.dtype.itemsize + 8 + sampling) * vocabulary

@@ -80,7 +80,8 @@ def save_tiny_architecture(folder, model_type, template="hybrid", **config_chang
 
 def load_model(folder, decoding=""):
     """Samples from the whole vocabulary, so that about one thought in two closes by itself within 200 tokens."""
-    return HuggingFaceModel(PromptEncoder.load(str(folder)), Sampling(temperature=1.0, top_p=1.0, top_k=0), decoding=decoding)
+    sampling = Sampling(temperature=1.0, top_p=1.0, top_k=0)
+    return HuggingFaceModel(PromptEncoder.load(str(folder)), sampling, decoding=decoding)
 
 
 def changed_config(folder, source, **changes):

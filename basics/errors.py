@@ -1,17 +1,17 @@
-"""The one exception that the user is meant to read."""
+"""The one exception whose message the user reads."""
 
 _MOST_SHOWN = 1000  # characters of a message; a file can hold field names and ids of any length
 
 
 class UserError(Exception):
-    """What the user can mend: one line that names the setting, row or file, what was found and what is allowed.
+    """What the user can fix: one line that names the setting, row or file, what was found and what is allowed.
 
     `run_experiment.py` prints it on stderr and ends with exit status 2.
     """
 
 
 def one_line(text: str) -> str:
-    """The text on one line of at most 1,000 characters, with what no terminal should be given (escape sequences, marks
-    that turn the writing round) spelt out."""
+    """The text on one line of at most 1,000 characters. Spells out what could control a terminal: escape sequences, and
+    marks that reverse the direction of writing."""
     shown = text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + " ..."
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)

@@ -1,4 +1,4 @@
-"""Strict JSON, and hashes of it. `NaN`, `Infinity` and endless nesting are refused."""
+"""Strict JSON, and hashes of it. Refuses `NaN`, `Infinity` and very deep nesting."""
 import hashlib
 import json
 from typing import NoReturn
@@ -6,12 +6,12 @@ from typing import NoReturn
 _DEEPEST = 100  # brackets within brackets; the program's own files have 8
 
 
-# What reading JSON of another shape raises.
+# What code raises when it reads JSON of another shape.
 OTHER_SHAPE = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
 
 
 def canonical_json(value) -> str:
-    """One text per value: keys sorted, no blanks, strict JSON. What hashes are taken of."""
+    """One text per value, for hashing: strict JSON with sorted keys and no blanks."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -21,7 +21,7 @@ def sha256_of(value) -> str:
 
 
 def strict_json(text: str | bytes):
-    """The value. Raises ValueError for anything but strict JSON of a depth that Python can walk through."""
+    """The value. Raises ValueError for anything but strict JSON of at most 100 levels."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""How fast this program thinks, beside what one would do with transformers alone.
+"""How fast this program thinks, compared with transformers alone.
 
     python -m benchmarks.benchmark_generation                                # the built-in demo
     python -m benchmarks.benchmark_generation --model-name FOLDER --dataset FILE --output table.json
@@ -6,8 +6,8 @@
 The same model, questions, caps and sampling settings for every arm; the arms take turns, and medians are compared.
 (a) one question at a time, two `model.generate` calls per stage: think up to the cap, append the closing, generate on;
 (b) the same in left-padded batches, of the best of the sizes given; (c) the same with `model.generate_batch`;
-(d) this program. (a) to (c) write `--answer-tokens` of answer behind a thought where (d) reads it out, and run a sweep
-cell by cell. If they write no letter, the first option is judged.
+(d) this program. (a) to (c) write `--answer-tokens` of answer after a thought where (d) reads it out, and run a sweep
+cell by cell. If they write no letter, they judge the first option.
 """
 import argparse
 import json
@@ -98,7 +98,7 @@ class Recipe:
     def continuously(self, prompts, limit, stops):
         """(c): all prompts through `model.generate_batch`."""
         paging = None
-        if self.device.type == "cpu":  # left alone it takes 10 GB of cache at every call, and a minute to do so
+        if self.device.type == "cpu":  # by default it allocates 10 GB of cache at every call, which takes a minute
             blocks = sum(-(-(len(prompt) + limit) // 32) for prompt in prompts)
             paging = ContinuousBatchingConfig(page_size=32, num_blocks=blocks + 8, max_batch_tokens=2048)
         outputs = self.model.generate_batch(
@@ -199,7 +199,7 @@ def timed(model, run) -> dict:
 
 
 def compare(model, units, cells, args, arms, rows_of_b) -> dict:
-    """Per arm its runs, the arms taking turns; an arm that cannot run holds the reason instead."""
+    """Per arm its runs, which take turns; for an arm that cannot run, the reason."""
     ways = {
         "a": lambda: run_recipe(model, units, cells, args.answer_tokens, 1),
         "b": lambda: run_recipe(model, units, cells, args.answer_tokens, rows_of_b),
@@ -225,7 +225,7 @@ def compare(model, units, cells, args, arms, rows_of_b) -> dict:
 
 
 def floor_of_decoding(model, run: dict) -> dict | None:
-    """What decoding had to move, the bandwidth of a copy, and the share of that floor reached; None on a CPU."""
+    """The bytes that decoding has to move, the bandwidth of a copy, and the share of this floor; None on a CPU."""
     if model.device.type != "cuda":
         return None
     moved = run["passes_by_kind"]["decode"] * weights_of_a_step(model)
@@ -239,7 +239,7 @@ def floor_of_decoding(model, run: dict) -> dict | None:
 
 
 def weights_of_a_step(model) -> int:
-    """Bytes of the weights that a decode step reads: all but an embedding that is no output layer too."""
+    """Bytes of the weights that a decode step reads: all but an embedding that is not the output layer too."""
     layer = model.engine.model.get_output_embeddings().weight
     weights = sum(p.numel() * p.element_size() for p in model.engine.model.base_model.parameters())
     if layer.data_ptr() != model.engine.model.get_input_embeddings().weight.data_ptr():
@@ -312,7 +312,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--sweep-arms", default="bcd")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[16, 32, 64], help="of (b); the best is taken")
     parser.add_argument("--rows", type=int, default=0, help="of (d); 0 = as the program chooses")
-    parser.add_argument("--answer-tokens", type=int, default=8, help="that (a) to (c) may write behind a thought")
+    parser.add_argument("--answer-tokens", type=int, default=8, help="that (a) to (c) may write after a thought")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--decoding", default="", help="of (d): eager, padded or captured; empty = the best")

@@ -1,11 +1,11 @@
-"""What only a GPU can show of the decoding, in one command; on a CPU it runs all parts that need no CUDA.
+"""Checks of decoding that need a GPU, in one command; on a CPU it runs the parts that need no CUDA.
 
     python -m benchmarks.gpu_check                         # random models: a small one, and Qwen3-4B's shape on a GPU
     python -m benchmarks.gpu_check --model-name FOLDER     # a model of your own in place of the large one
 
-Writes gpu_check.json and prints its table. What was not measured is null there, with the reason. Random weights answer
-at chance: right for sameness, memory and speed. The small model is float32, where decoding has to give the same records
-however it steps; the large one is in its own number format, where only the numbers of readings that differ are told.
+Writes gpu_check.json and prints its table. What was not measured is null, with the reason. Random weights answer at
+chance, which is enough for equality, memory and speed. The small model is float32, where all ways to decode must give
+the same records; for the large one, in its own number format, the table shows how many readings differ.
 """
 import argparse
 import ctypes
@@ -70,11 +70,11 @@ class Bench:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether there is CUDA to measure."""
+        """Whether the device is a GPU."""
         return self.device != "cpu"
 
     def load(self, folder: str, decoding: str = "") -> HuggingFaceModel:
-        """A model on the device; "" decodes as the program would."""
+        """A model on the device; "" decodes as the program does."""
         model = HuggingFaceModel(PromptEncoder.load(folder), SAMPLING, self.device, decoding)
         model.limit_threads()
         return model
@@ -178,7 +178,7 @@ def synchronisations(bench) -> dict:
 
 
 def failed_capture(bench) -> dict:
-    """A forward pass that asks the device for a value cannot be captured: what is told, and what is read then."""
+    """A forward pass that asks the device for a value cannot be captured: the message, and the readings then."""
     exact, model = bench.load(bench.small, "eager"), bench.load(bench.small, "captured")
 
     def ask(module, inputs, output):
@@ -200,7 +200,7 @@ def failed_capture(bench) -> dict:
 def memory(bench) -> list[dict]:
     """Peak of a batch, predicted and measured, at several numbers of rows and tokens."""
     model, found = bench.load(bench.large), []
-    model.read_thoughts(long_requests(model.encoder, 1, 64, 8))  # what is loaded at the first use
+    model.read_thoughts(long_requests(model.encoder, 1, 64, 8))  # loads what the first use loads
     for tokens in bench.step_tokens:
         for rows in bench.memory_rows:
             batch = long_requests(model.encoder, rows, tokens, 24)
@@ -215,7 +215,7 @@ def memory(bench) -> list[dict]:
             with peak_of_memory(model) as measured:
                 model.read_thoughts(batch)
             found[-1]["measured"] = measured()
-            found[-1]["reason"] = None if found[-1]["measured"] else "this system does not tell a process's peak"
+            found[-1]["reason"] = None if found[-1]["measured"] else "this system does not measure a process's peak"
     return found
 
 
@@ -227,15 +227,15 @@ def long_requests(encoder, rows: int, prompt_tokens: int, cap: int) -> list[Thou
 
 @contextmanager
 def peak_of_memory(model):
-    """Gives a function: bytes at the peak of the block, weights included; None where a CPU's system does not tell."""
+    """Gives a function: bytes at the peak of the block, weights included; None if the system does not measure it."""
     if model.device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         yield torch.cuda.max_memory_allocated
         return
     try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what was freed goes back to the system, else it hides what is taken
-        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak so far is forgotten
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # returns freed memory to the system, which would hide new memory
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets the peak
     except (OSError, AttributeError):  # not Linux, or not glibc
         yield lambda: None
         return
@@ -244,13 +244,13 @@ def peak_of_memory(model):
 
 
 def resident_peak() -> int:
-    """Bytes that this process held at most since the peak was last forgotten."""
+    """Largest memory of this process in bytes since the peak was reset."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
 
 
 def step_times(bench) -> list[dict]:
-    """Milliseconds per decode step, and the share of the floor: what it has to read, at the bandwidth of a copy."""
+    """Milliseconds per decode step, and the share of the floor: the bytes it has to read at the bandwidth of a copy."""
     model, steps, found = bench.load(bench.large), 16, []
     bandwidth = copy_bandwidth(model.device) if bench.on_gpu else None
     decoder = CappedDecoder(  # without a closing tag, so that every row takes every step
@@ -277,7 +277,7 @@ def step_times(bench) -> list[dict]:
 
 @torch.inference_mode()
 def fastest_step(decoder, rows, tokens, steps) -> float:
-    """Seconds of a step, the best of three thoughts; the first thoughts meet and capture its shapes."""
+    """Seconds of a step, the best of three thoughts; two thoughts before them capture the shapes."""
     found = []
     for repetition in range(5):
         with Meter(decoder) as meter:
@@ -321,7 +321,7 @@ PARTS = {
 
 
 def measure(bench) -> dict:
-    """Per part its result, or None and the reason. A part that fails does not take the others with it."""
+    """Per part its result, or None and the reason. A part that fails does not stop the others."""
     found = {}
     for name, (part, needs_cuda) in PARTS.items():
         print(f"  {name} ...", file=sys.stderr, flush=True)

@@ -1,1 +1,1 @@
-"""The built-in demo: a tiny model made for one task, and how it was made."""
+"""The built-in demo: a tiny model for one task, and how it was made."""

@@ -1,4 +1,4 @@
-"""Whether the shipped model still fits the experiment: a fingerprint of every text that it was trained on."""
+"""Whether the shipped model still fits the experiment: a fingerprint of all texts that it was trained on."""
 import hashlib
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def prompt_fingerprint() -> str:
 
 
 def write_fingerprint(folder: Path) -> None:
-    """Notes beside the weights which texts they were trained on."""
+    """Writes the fingerprint of the training texts beside the weights."""
     (folder / FINGERPRINT_FILE).write_text(prompt_fingerprint() + "\n", encoding="utf-8")
 
 

@@ -1,8 +1,8 @@
 """What an ideal reasoner reaches on the demo's task, by arithmetic: the oracle for the experiment's curves.
 
-The ideal reasoner writes hops down without a slip, answers right if its answer budget reaches the gateway and else
-guesses. As a judge it knows whether the answer is right if its own budget reaches the gateway; else it states how often
-such answers are right. It has no other source of information. All figures are limits for many questions.
+The ideal reasoner writes down hops without mistakes. Its answer is right if its answer budget reaches the gateway, else
+it guesses. As a judge it knows whether the answer is right if its own budget reaches the gateway, else it states how
+often such answers are right. It knows nothing else. All figures are limits for many questions.
 """
 from dataclasses import dataclass
 from math import log

@@ -1,4 +1,4 @@
-"""What the demo model is trained on: token sequences and what to predict where, made on the fly, never twice the same.
+"""What the demo model is trained on: token sequences and what to predict where, made during training, all different.
 
 Prompts, closings and read-outs are the experiment's own, encoded by the experiment's own encoder.
 """
@@ -26,14 +26,14 @@ from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_prompt, a
 from thinking.prompt_encoder import PromptEncoder
 
 ANSWER_READOUT = answer_readout(len(OPTIONS))
-CERTAIN = 0.97  # stated where the gateway was reached; the rest is for slips of the thought
-CONFIDENCE_STEP = 0.05  # stated confidences are drawn between the two nearest multiples, so that they average out right
+CERTAIN = 0.97  # stated if the thought reached the gateway; the rest is for mistakes in the thought
+CONFIDENCE_STEP = 0.05  # a confidence is drawn from the two nearest multiples, so that the mean is right
 WEIGHTS = {  # in the loss, by kind of target
     "filler": 0.25,
     "lookup": 1.0,  # where a link leads
     "verdict": 4.0,  # the end of a thought: exit, proposed, yes or no
     "answer": 2.0,
-    "guess": 0.3,  # the answer behind a thought that was cut too early
+    "guess": 0.3,  # the answer after a thought that was cut too early
     "confidence": 1.0,
     "cut confidence": 0.6,
 }
@@ -46,7 +46,7 @@ UNCUT_CONFIDENCE_SHARE = 0.15  # of the thoughts of the confidence stage: more b
 
 @dataclass(frozen=True)
 class Target:
-    """The token to predict behind sequence position `position`; `share` is its probability there."""
+    """The token to predict after sequence position `position`; `share` is its probability there."""
 
     position: int
     token: int
@@ -56,7 +56,7 @@ class Target:
 
 @dataclass
 class Sequence:
-    """One training sequence; tokens without a target are read, not learnt."""
+    """One training sequence; tokens without a target are only read."""
 
     ids: list[int] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Sequence:
             self.ids.append(token)
 
     def learn_distribution(self, shares: dict[int, float], kind: str) -> None:
-        """Targets behind the last token: what stands there with which probability."""
+        """Targets after the last token: each token with its probability."""
         self.targets += [Target(len(self.ids) - 1, token, kind, share) for token, share in shares.items() if share]
 
 
@@ -86,7 +86,7 @@ class ChainLesson:
     n_links: tuple[int, int]
 
     def question(self, random: Random):
-        """A question of this lesson, its table as large as its chains need at least."""
+        """A question of this lesson; its table is large enough for its chains."""
         hops = random.randint(1, self.longest_chain)
         at_least = hops + (len(GATEWAYS) - 1) * self.other_hops[1] + 2
         n_links = max(at_least, random.randint(*self.n_links))
@@ -95,7 +95,7 @@ class ChainLesson:
 
 @dataclass(frozen=True)
 class DrillLesson:
-    """Tables written again and again in new order, so that every repeated link is a lookup."""
+    """Tables written several times in new orders, so that every repeated link is a lookup."""
 
     name: str
     n_links: tuple[int, int]
@@ -237,7 +237,7 @@ class LessonWriter:
 
 
 def batches(writer: LessonWriter, lesson, tokens_per_batch: int, pool_size: int = 256) -> Iterator[list[Sequence]]:
-    """Batches of sequences of similar length, in random order; what does not fill a batch is dropped."""
+    """Batches of sequences of similar length, in random order; an incomplete batch is dropped."""
     pool = sorted((writer.write(lesson) for _ in range(pool_size)), key=lambda sequence: len(sequence.ids))
     full, batch = [], []
     for sequence in pool:

@@ -16,7 +16,7 @@ def category(hops: int) -> str:
 
 
 def _question_to(gateway: str, hops: int, random: Random) -> RoutingQuestion:
-    """Draws until the packet leaves at the gateway."""
+    """Draws questions until the packet leaves at the gateway."""
     while True:
         question = make_question(random, hops, OTHER_HOPS, N_LINKS)
         if question.gateway == gateway:
@@ -26,7 +26,7 @@ def _question_to(gateway: str, hops: int, random: Random) -> RoutingQuestion:
 def make_rows() -> list[dict]:
     """Rows of the file: every number of hops with every gateway equally often.
 
-    So a constant guess is right one time in four. The tables come from a random stream that training never draws from.
+    So a constant guess is right in one of four questions. Training never uses this stream of random numbers.
     """
     random = Random("held-out questions")
     rows = []

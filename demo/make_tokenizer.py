@@ -9,7 +9,7 @@ from demo.task import OPTIONS, answer_thought, confidence_thought, make_demo_que
 from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_prompt, answer_readout, confidence_prompt
 from thinking.prompt_encoder import CAPPED_CLOSING
 
-# Qwen's: digits stand alone, a word takes the one character before it along, so " kem" and ">kem" can be tokens
+# Qwen's: each digit is alone, and a word includes the character before it, so " kem" and ">kem" can be tokens
 SPLIT_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -31,13 +31,13 @@ CHAT_TEMPLATE = """\
 {%- endif %}"""
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 THINK_TOKENS = ("<think>", "</think>")
-VOCABULARY_LIMIT = 2000  # not reached: the merges that MIN_FREQUENCY allows run out first
+VOCABULARY_LIMIT = 2000  # not reached: MIN_FREQUENCY allows fewer merges
 MIN_FREQUENCY = 100
 N_CORPUS_QUESTIONS = 1000
 
 
 def corpus():
-    """Every kind of text that the model meets, a thousand times over."""
+    """Every kind of text that the model reads, a thousand times."""
     random = Random(0)
     readouts = (answer_readout(len(OPTIONS)), CONFIDENCE_READOUT, P_TRUE_READOUT)
     for _ in range(N_CORPUS_QUESTIONS):

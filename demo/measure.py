@@ -21,7 +21,7 @@ DEMO = Path(__file__).resolve().parent
 
 TOTAL_BUDGETS = [100, 200, 400]  # thinking tokens; the model is made for 200
 RATIOS = [0.0, 0.25, 0.5, 0.75, 1.0]
-TARGET_ERROR = 0.05  # error rate that the answers used must stay under
+TARGET_ERROR = 0.05  # error rate that the used answers must stay under
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
 SEED = 42
 BATCH_SIZE = 40

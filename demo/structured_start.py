@@ -1,17 +1,17 @@
-"""A start for the weights that lets the lookup circuit form in seconds instead of not at all in minutes.
+"""Initial weights with which the lookup circuit forms in seconds; from random ones it does not form in minutes.
 
-Following a link takes two attention layers: one tells each token which token stands before it, the next finds the place
-where the token at hand stood before and copies what came after ("induction heads", Olsson 2022). The start puts soft
-versions of both in place, with random maps. It knows nothing of the task: no name, no table, no answer is put in.
+Following a link takes two attention layers: one tells each token which token comes before it, the next finds an earlier
+place of the current token and copies the token after it ("induction heads", Olsson 2022). The initial weights contain
+soft versions of both, with random maps. They contain nothing of the task: no name, no table, no answer.
 """
 import torch
 
 EMBEDDING_SCALE = 0.08
-CONSTANT = 0.4  # value of embedding dimension 0 in every token: queries that look for a distance hang on it
-DISTANCES = (1, 1, 3)  # tokens back at which the first heads of layer 0 look; the other heads start at random
+CONSTANT = 0.4  # value of embedding dimension 0 in every token: queries for a distance need it
+DISTANCES = (1, 1, 3)  # the first heads of layer 0 attend so many tokens back; the other heads start at random
 DISTANCE_STRENGTH = 0.5
 DISTANCE_FREQUENCIES = 3  # fastest rotary frequencies used: enough to tell neighbouring distances apart
-FASTEST_MATCHING_FREQUENCY = 0.008  # radians per token; slower ones hardly change over a prompt, so they match content
+FASTEST_MATCHING_FREQUENCY = 0.008  # radians per token; slower ones are almost constant over a prompt, so they match content
 WRITE_SCALE, COPY_SCALE = 0.15, 0.5  # of the distance heads' output and of the copying maps
 NOISE = 0.02
 QUERY_KEY_NORM = 1.5  # sharper attention than the usual 1.0
@@ -72,7 +72,7 @@ def _look_back(attention, rows, distance, frequencies):
 
 
 def _match_what_followed(first, second, rows, frequencies, generator):
-    """Layer 0 notes the token before in a space of its own; layer 1 finds notes of the current token and copies."""
+    """Layer 0 writes the token before into a separate space; layer 1 finds the current token there and copies."""
     head_dim, size = first.v_proj.weight[rows].shape
     slow = torch.cat([frequencies < FASTEST_MATCHING_FREQUENCY] * 2)[:, None]
     note = torch.linalg.qr(torch.randn(size, head_dim, generator=generator))[0]

@@ -1,7 +1,7 @@
 """The demo's task: follow a packet through a routing table, hop by hop, to the gateway where it leaves.
 
-A question's difficulty is the number of hops on the way. A thought writes the hops down, TOKENS_PER_HOP tokens each, so
-a thinking budget is a reach in hops and what an ideal reasoner knows at any cap is plain arithmetic.
+A question's difficulty is its number of hops. A thought writes down one hop per TOKENS_PER_HOP tokens. So a thinking
+budget reaches a number of hops, and arithmetic gives what an ideal reasoner knows at any cap.
 """
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +12,7 @@ CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
 GATEWAYS = ("A", "B", "C", "D")  # named by their option letter, so the options are never permuted
 OPTIONS = tuple(f"gateway {gateway}" for gateway in GATEWAYS)
 LONGEST_CHAIN = 60  # hops; the asked chain has 1..LONGEST_CHAIN hops, all equally likely
-N_LINKS = 80  # always the same: a table that grew with the chain would give the difficulty away at a glance
+N_LINKS = 80  # always the same: the size of the table must not show the length of the chain
 OTHER_HOPS = (4, 6)  # fewest and most hops of the three chains to the other gateways, whatever the asked chain's length
 
 OPENING_TOKENS = 2  # "We start"
@@ -74,8 +74,8 @@ def _links_along(names, end):
 def make_question(random: Random, hops: int, other_hops: tuple[int, int], n_links: int) -> RoutingQuestion:
     """A random table in which the asked chain has `hops` hops.
 
-    Three more chains lead to the other gateways, each of other_hops[0]..other_hops[1] hops; the links that are left
-    form one ring that leads nowhere, at least two are needed for it. No chain's length says anything about another's.
+    Three more chains lead to the other gateways, each of other_hops[0]..other_hops[1] hops. The remaining links, at
+    least two, form one ring that leads nowhere. The length of a chain depends on no other chain's.
     """
     lengths = [hops, *(random.randint(*other_hops) for _ in GATEWAYS[1:])]
     names, gateways = random.sample(NAMES, n_links), random.sample(GATEWAYS, len(GATEWAYS))
@@ -118,12 +118,12 @@ def confidence_thought(question: RoutingQuestion, proposed: str) -> str:
 
 
 def tokens_needed(hops: int) -> int:
-    """Thinking tokens after which the gateway has been written down."""
+    """Thinking tokens that a thought needs to reach the gateway."""
     return OPENING_TOKENS + TOKENS_PER_HOP * hops
 
 
 def hops_seen(thinking_tokens: int) -> int:
-    """Whole hops that a thought of so many tokens has written down."""
+    """Whole hops in a thought of so many tokens."""
     return max(0, (thinking_tokens - OPENING_TOKENS) // TOKENS_PER_HOP)
 
 

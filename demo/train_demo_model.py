@@ -108,12 +108,12 @@ class Progress:
         self.accuracy: dict[str, float] = {}
 
     def add(self, accuracy: dict[str, float]) -> None:
-        """Takes in one step."""
+        """Adds one step."""
         for kind, value in accuracy.items():
             self.accuracy[kind] = 0.95 * self.accuracy.get(kind, value) + 0.05 * value
 
     def may_move_on(self, lesson, steps: int) -> bool:
-        """Whether the lesson has been learnt after so many steps of it."""
+        """Whether the lesson is learnt after so many steps of it."""
         if isinstance(lesson, DrillLesson):
             return steps >= lesson.steps
         return (

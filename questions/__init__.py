@@ -1,1 +1,1 @@
-"""A file or a data set of the hub becomes questions; which of them are used, and in which orders of their options."""
+"""From a file or a hub data set to questions; which of them are used, and in which orders of their options."""

@@ -22,13 +22,13 @@ def _json_object(pairs: list[tuple[str, object]]) -> dict:
 
 
 def is_local(dataset: str) -> bool:
-    """Whether DATASET means a file; the hub is asked for everything else."""
+    """Whether DATASET means a file; everything else comes from the hub."""
     is_path_like = dataset.startswith(("/", "~", "./", "../")) or dataset in (".", "..")
     return is_path_like or os.path.exists(dataset) or Path(dataset).suffix.lower() in _READERS
 
 
 def local_rows(dataset: str, dataset_config: str | None) -> Iterator[tuple[str | None, object]]:
-    """(id given outside of the row or None, row) of each row of a file. Raises UserError."""
+    """(id given outside of the row or None, row) for each row of a file. Raises UserError."""
     if dataset_config is not None:
         raise UserError(f"DATASET_CONFIG = {dataset_config!r}: DATASET {dataset!r} is a local file and has none")
     path = Path(os.path.expanduser(dataset))
@@ -51,7 +51,7 @@ def _file_text(path: Path, dataset: str) -> str:
     except UnicodeDecodeError as error:
         raise UserError(f"DATASET = {dataset!r}: byte {error.start:,} is not UTF-8; save it as UTF-8") from None
     if "\0" in text:
-        raise UserError(f"DATASET = {dataset!r}: it holds NUL bytes, so it is no text in UTF-8")
+        raise UserError(f"DATASET = {dataset!r}: it holds NUL bytes, so it is not text in UTF-8")
     if not text.strip():
         raise UserError(f"DATASET = {dataset!r}: it is empty")
     return text
@@ -79,18 +79,18 @@ def _is_one_row(data: dict) -> bool:
 
 
 def _is_one_object_per_line(text: str) -> bool:
-    """Whether a .json file holds JSON lines, as several published sets do: the first of its lines is a whole object."""
+    """Whether a .json file contains JSON lines, as several published sets do: its first line is a whole object."""
     first_line, _, rest = text.strip().partition("\n")
     if not rest or not first_line.rstrip().endswith("}"):
         return False
     try:
         return isinstance(json.loads(first_line), dict)
-    except (ValueError, RecursionError):  # the parser of the whole file will say what is wrong
+    except (ValueError, RecursionError):  # the parser of the whole file says what is wrong
         return False
 
 
 def _json_line_rows(path: Path, dataset: str) -> Iterator[tuple[None, object]]:
-    # Not `splitlines`: it also splits at U+2028 and the like, which JSON allows inside strings.
+    # Not `splitlines`, which also splits at U+2028 and others that JSON allows inside strings.
     for number, line in enumerate(_file_text(path, dataset).split("\n"), 1):
         if line.strip():
             yield None, _parsed_json(line, dataset, number)
@@ -102,7 +102,7 @@ def _parsed_json(text: str, dataset: str, first_line: int) -> object:
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         raise UserError(f"DATASET = {dataset!r}: broken JSON in line {line:,}: {error.msg}") from None
-    except (RecursionError, ValueError) as error:  # brackets within brackets; numbers of thousands of digits
+    except (RecursionError, ValueError) as error:  # deep nesting, or numbers of thousands of digits
         raise UserError(f"DATASET = {dataset!r}: broken JSON: {error}") from None
 
 
@@ -121,27 +121,27 @@ def _csv_rows(path: Path, dataset: str) -> Iterator[tuple[None, dict]]:
 
 
 def _refuse_doubled_columns(names: list[str], dataset: str) -> None:
-    """Raises UserError if two columns have one name: of their cells only the last would be kept."""
+    """Raises UserError if two columns have the same name: only the cells of the last would be kept."""
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise UserError(f"DATASET = {dataset!r}: the column {doubled[0]!r} occurs twice")
 
 
 def _parsed_cell(cell: str) -> object:
-    """The list or object that a cell spells in JSON or as a Python literal, else the cell itself."""
+    """The list or object that a cell contains as JSON or as a Python literal, else the cell itself."""
     try:
         return json.loads(cell)
     except (ValueError, RecursionError):  # not JSON: pandas writes lists as Python literals
         pass
     try:
-        with warnings.catch_warnings(action="ignore"):  # of spellings such as "\d" that Python will refuse some day
+        with warnings.catch_warnings(action="ignore"):  # about "\d" and the like, which a later Python will refuse
             return ast.literal_eval(cell)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that its documentation names
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that its documentation lists
         return cell
 
 
 def _parquet_rows(path: Path, dataset: str) -> Iterator[tuple[None, dict]]:
-    import pyarrow  # here and below: slow to import, and most sources do not need it
+    import pyarrow  # here and below: a slow import that most sources do not need
     from pyarrow import parquet
 
     try:
@@ -186,13 +186,13 @@ def _data_set_fault(error: BaseException, dataset: str) -> str:
     from basics.hub_faults import hub_fault
 
     if isinstance(error, DatasetGenerationError) and error.__cause__ is not None:
-        error = error.__cause__  # it says only that something went wrong
+        error = error.__cause__  # its own message says only that something failed
     page, message = f"https://huggingface.co/datasets/{dataset}", " ".join(str(error).split())
-    # `datasets` keeps only the words of the hub's answer to these, so its words have to be read.
+    # `datasets` keeps only the text of the hub's answer to these, so this reads the text.
     if isinstance(error, DatasetNotFoundError) and "gated" in message:
         return f"access is gated; accept the terms at {page} and log in with `hf auth login` or set HF_TOKEN"
     if isinstance(error, DatasetNotFoundError):
         return "the hub has no such data set; check the spelling, or if it is private log in with `hf auth login`"
-    if isinstance(error, ValueError):  # lists the configurations or splits there are, then shows code
+    if isinstance(error, ValueError):  # lists the configurations or splits, then shows code
         return message.partition(" Example of usage")[0]
     return hub_fault(error, page)

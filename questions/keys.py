@@ -1,6 +1,6 @@
-"""Which option a row's key names, judged over the whole file: one row cannot tell how its file counts.
+"""Which option a row's key names, decided over the whole file: one row does not show how its file counts.
 
-A key is a number, a letter or the text of an option. Every field that states the key passes through here.
+A key is a number, a letter or the text of an option. Every field that states the key is read here.
 """
 import math
 import re
@@ -11,7 +11,7 @@ from string import ascii_uppercase
 
 from basics.errors import UserError
 
-# Of keys that contradict the others, this share is taken for single wrong rows, and more for another way of counting.
+# If up to this share of the keys contradict the others, these rows are wrong; if more, the file counts in another way.
 MOST_STRAY_KEYS = 0.05
 
 
@@ -23,9 +23,9 @@ class UnusableRowError(Exception):
 class KeyStatement:
     """What one field of a row says about the key.
 
-    shape: of the row; the same field of another shape counts in its own way. value: as text, never blank. options:
-    their texts as shown. as_given: the same with the letters or numbers they carried. labels: what the row calls its
-    options; None = 0, 1, 2, ... or A, B, C, ... text_only: a number or letter is a text like any other.
+    shape: of the row; the same field of another shape may count differently. value: as text, never blank. options:
+    their texts as shown. as_given: the same with their own letters or numbers. labels: the row's names of its options;
+    None = 0, 1, 2, ... or A, B, C, ... text_only: the value is the text of an option, even if it is a number or letter.
     """
 
     shape: str
@@ -38,12 +38,12 @@ class KeyStatement:
 
     @property
     def column(self) -> tuple[str, str]:
-        """What is judged together."""
+        """Statements of the same column are judged together."""
         return self.shape, self.field
 
 
 def key_text(value: object) -> str:
-    """A key as text. Raises UnusableRowError if it is hidden, as in many test splits, or is no single value."""
+    """A key as text. Raises UnusableRowError if it is hidden, as in many test splits, or not a single value."""
     if isinstance(value, bool) or (value is not None and not isinstance(value, (str, int, float))):
         raise UnusableRowError(f"the key is {type(value).__name__}, not text or number")
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -55,7 +55,7 @@ def key_text(value: object) -> str:
 
 
 def same_text(text: str) -> str:
-    """The text as it is compared: white space of any length is one blank, capitals are small."""
+    """The text for comparisons: lower case, and white space of any length as one blank."""
     return " ".join(text.split()).casefold()
 
 
@@ -66,7 +66,7 @@ _LABEL_AND_TEXT = re.compile(r"[(\[]?([A-Za-z])[)\].:]+\s*(\S.*)", re.DOTALL)
 
 
 def _readings(statement: KeyStatement) -> dict[str, int]:
-    """The options that a statement can name, by the convention that names it: label, own number, letter or text.
+    """The options that a statement can name, by convention: label, number, own number, letter, or text.
 
     The convention is `number` where options are counted from 0. Raises UnusableRowError if letter and text disagree.
     """
@@ -117,7 +117,7 @@ def _option_with_text(statement: KeyStatement) -> int | None:
 
 
 def _with_text(texts: tuple[str, ...], text: str) -> list[int]:
-    """Where exactly this text stands, or if nowhere, where one stands that differs in white space or capitals only."""
+    """Indices of exactly this text, or if there is none, of texts that differ in white space or capitals only."""
     exact = [index for index, one in enumerate(texts) if one.strip() == text]
     return exact or [index for index, one in enumerate(texts) if same_text(one) == same_text(text)]
 
@@ -132,9 +132,9 @@ def _carries_numbers_from_1(statement: KeyStatement) -> bool:
 
 
 def read_conventions(statements: Iterable[KeyStatement], dataset: str) -> dict[tuple[str, str], Counter]:
-    """How often each convention is the only one that can read a key, by column.
+    """By column, how often each convention is the only one that can read a key.
 
-    Raises UserError if the numbers of a field count from another number than they should.
+    Raises UserError if the numbers of a field count from the wrong number.
     """
     columns: dict[tuple[str, str], list[KeyStatement]] = {}
     for statement in statements:
@@ -145,7 +145,7 @@ def read_conventions(statements: Iterable[KeyStatement], dataset: str) -> dict[t
 
 
 def named_option(statement: KeyStatement, witnesses: Counter) -> int:
-    """The option that a statement names. witnesses: of its column. Raises UnusableRowError if it is none or open."""
+    """The option that a statement names. witnesses: of its column. Raises UnusableRowError if it is none or unclear."""
     found = _readings(statement)
     if not found:
         several = len(_with_text(statement.options, statement.value)) > 1
@@ -159,9 +159,9 @@ def named_option(statement: KeyStatement, witnesses: Counter) -> int:
 
 
 def agrees(statement: KeyStatement, option: int, witnesses: Counter) -> bool | None:
-    """Whether a second statement of the key names this option; None if it is no option's text, number or letter.
+    """Whether another statement of the key names this option; None if it is no option's text, number or letter.
 
-    Raises UnusableRowError as `named_option`, and if it is a letter that no option has.
+    Raises UnusableRowError as `named_option` does.
     """
     found = _readings(statement)
     if not found and not statement.text_only and re.fullmatch(r"\W?[A-Za-z]\W?", statement.value):
@@ -187,7 +187,7 @@ def _outweighs(witnesses: Counter, convention: str, others: list[str]) -> bool:
 
 
 def _is_stray(statement: KeyStatement, found: dict[str, int], witnesses: Counter) -> bool:
-    """Whether a number can be read in one way only, and the keys of the other rows speak for the other way."""
+    """Whether a number can be read in one way only while the keys of the other rows suggest the other way."""
     if _number(statement.value) is None or set(found) not in ({"number"}, {"text"}) or statement.text_only:
         return False
     (convention,) = found
@@ -202,7 +202,7 @@ def _ways(found: dict[str, int]) -> str:
 
 
 def _refuse_other_counting(field: str, statements: list[KeyStatement], dataset: str) -> None:
-    """Raises UserError if numbers that should count from 0 count from 1, or the other way round, or both."""
+    """Raises UserError if numbers that should count from 0 count from 1, or from 0 instead of 1, or both ways."""
     counted = [(one, _place(one)) for one in statements]
     for first in (0, 1):
         places = [(one, place) for one, place in counted if place is not None and _first_number(one) == first]
@@ -233,7 +233,7 @@ def _other_counting(field: str, example: KeyStatement, first: int, n_beyond: int
 
 
 def _first_number(statement: KeyStatement) -> int | None:
-    """The number of the first option, None if options have no numbers that run on."""
+    """The number of the first option; None if the options are not numbered one after the other."""
     if statement.labels is None:
         return 0
     numbers = [_number(label) for label in statement.labels]
@@ -242,7 +242,7 @@ def _first_number(statement: KeyStatement) -> int | None:
 
 
 def _place(statement: KeyStatement) -> int | None:
-    """How far behind the first option's number the key lies; None if it is no number, or may be an option's own."""
+    """The key minus the first option's number; None if it is no number, or may be an option's own number."""
     number, first = _number(statement.value), _first_number(statement)
     if number is None or first is None or statement.text_only:
         return None
@@ -252,7 +252,7 @@ def _place(statement: KeyStatement) -> int | None:
 
 
 def _are_texts(places: list[tuple[KeyStatement, int]]) -> bool:
-    """Whether all numbers are options' texts, and counting from 1 cannot read them all or reads the same."""
+    """Whether all numbers are texts of options, and counting from 1 fails for one or gives the same options."""
     texts = [_option_with_text(one) for one, _ in places]
     if None in texts:
         return False

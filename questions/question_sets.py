@@ -1,6 +1,6 @@
-"""Question sets: multiple-choice questions from the hub or a local file, and which of them are used.
+"""Multiple-choice questions from the hub or a local file, and which of them are used.
 
-A row becomes a question or is skipped with a reason; nothing about it is guessed.
+A row becomes a question, or it is skipped with a reason; the program never guesses.
 """
 from collections import Counter
 from collections.abc import Iterable
@@ -10,32 +10,17 @@ from basics.errors import UserError
 from basics.strict_json import sha256_of
 from questions.files import hub_rows, is_local, local_rows
 from questions.keys import UnusableRowError, agrees, named_option, read_conventions, same_text
+from questions.question import Question
 from questions.shapes import SHAPES, UNKNOWN_SHAPE, RowContent, read_row, row_name
 
 
 @dataclass(frozen=True)
-class Question:
-    """A multiple-choice question; its texts carry no white space at their ends.
-
-    question_id: as given, else the first 16 hexadecimal digits of the SHA-256 of question and options as they stand
-    here, that is, with the texts that are shown before the question and without the options' own letters.
-    options: 2 to 26 texts; correct_option: index into them, its text occurs once; category: None if there is none.
-    """
-
-    question_id: str
-    question: str
-    options: tuple[str, ...]
-    correct_option: int
-    category: str | None
-
-
-@dataclass(frozen=True)
 class QuestionSet:
-    """What a source holds.
+    """The content of a source.
 
-    questions: in the order of the source, ids distinct. skipped: {"row", "reason"} of each row that is no question.
-    notes: {"row", "note"} of what was only checked; these rows are among the questions. A row is called by its id,
-    or `row 7`, counted from 1, where it has none.
+    questions: in the order of the source, ids distinct. skipped: {"row", "reason"} of each row that is not a question.
+    notes: {"row", "note"} about rows that are among the questions. A row's name is its id, or `row 7`, counted from 1,
+    if it has none.
     """
 
     questions: list[Question]
@@ -49,7 +34,7 @@ class QuestionSet:
 def select_questions(questions: list[Question], n_questions: int, seed: int) -> list[Question]:
     """The n_questions whose SHA-256 of (seed, id) is lowest, by that hash; all of them if 0 or more than there are.
 
-    The choice does not depend on the order of `questions`, and a smaller one is the beginning of a larger one.
+    The choice does not depend on the order of `questions`, and a smaller choice begins a larger one.
     """
     ranked = sorted(questions, key=lambda question: sha256_of([seed, question.question_id]))
     return ranked[:n_questions] if n_questions else ranked
@@ -85,7 +70,7 @@ def _question_set(rows: Iterable[tuple[str | None, object]], dataset: str) -> Qu
         found.append(_tried(read_row, given_id, row))
     contents = [content for content in found if isinstance(content, RowContent)]
     conventions = read_conventions((one for content in contents for one in content.statements), dataset)
-    # The key first, over the whole file; then what rows say about each other.
+    # First the keys, over the whole file; then rows are compared with each other.
     found = [one if isinstance(one, str) else _tried(_keyed, one, conventions) for one in found]
     found = _without_contradictions(found)
     found = _without_duplicates(found)
@@ -99,7 +84,7 @@ def _question_set(rows: Iterable[tuple[str | None, object]], dataset: str) -> Qu
 
 @dataclass(frozen=True)
 class _Keyed:
-    """A question whose key is settled. has_id: whether its id was given."""
+    """A question whose key is known. has_id: whether the source gave its id."""
 
     question: Question
     has_id: bool
@@ -107,7 +92,7 @@ class _Keyed:
 
 
 def _tried(function, *arguments):
-    """What a function gives, or the reason for which the row cannot be used."""
+    """The function's result, or the reason why the row cannot be used."""
     try:
         return function(*arguments)
     except UnusableRowError as error:
@@ -115,7 +100,7 @@ def _tried(function, *arguments):
 
 
 def _keyed(content: RowContent, conventions: dict[tuple[str, str], Counter]) -> _Keyed:
-    """The question of a row. Raises UnusableRowError if its key is not one option, or is stated in two ways."""
+    """The question of a row. Raises UnusableRowError unless all statements of its key name one option."""
     deciding, *others = content.statements
     option = named_option(deciding, conventions[deciding.column])
     remarks = []
@@ -137,7 +122,7 @@ def _keyed(content: RowContent, conventions: dict[tuple[str, str], Counter]) -> 
 
 
 def _without_contradictions(found: list) -> list:
-    """The same list, with a reason in place of every question that occurs with different keys."""
+    """The list with a reason in place of every question that occurs with different keys."""
     keys: dict[tuple, set[str]] = {}
     for one in found:
         if isinstance(one, _Keyed):
@@ -147,7 +132,7 @@ def _without_contradictions(found: list) -> list:
 
 
 def _without_duplicates(found: list) -> list:
-    """The same list, with a reason in place of rows that repeat an id, and remarks on questions that occur again."""
+    """The list with a reason in place of rows that repeat an id, and a remark on questions that occur again."""
     by_id: dict[str, _Keyed] = {}
     first_ids: dict[tuple, str] = {}
     result = []
@@ -170,7 +155,7 @@ def _against_earlier(one: _Keyed, earlier: _Keyed, first_id: str) -> _Keyed | st
 
 
 def _sameness(question: Question) -> tuple:
-    """Equal for questions of the same text and options, in any order, white space and capitals aside."""
+    """Equal for questions with the same text and options in any order; white space and capitals do not count."""
     return same_text(question.question), tuple(sorted(_compared(question)))
 
 
@@ -179,7 +164,7 @@ def _correct_text(question: Question) -> str:
 
 
 def _compared(question: Question) -> list[str]:
-    """The options as they are compared; with their capitals if these tell two of them apart ("mW", "MW")."""
+    """The options as they are compared; capitals count if two options differ by them alone ("mW", "MW")."""
     texts = [same_text(option) for option in question.options]
     capitals_matter = len(set(texts)) < len(set(question.options))
     return [" ".join(option.split()) for option in question.options] if capitals_matter else texts

@@ -1,6 +1,6 @@
-"""What a row says: its question as shown, its options, and the statements of its key. Shapes are known by fields.
+"""The content of a row: its question as shown, its options, and the statements of its key. Its fields tell its shape.
 
-Nothing is guessed: what cannot be read raises UnusableRowError with the reason.
+Nothing is guessed: a row that cannot be read raises UnusableRowError with the reason.
 """
 import math
 import re
@@ -15,13 +15,13 @@ MAX_OPTIONS = len(ascii_uppercase)  # options are shown with one letter each
 
 ID_FIELDS = ("id", "question_id")
 _CATEGORY_FIELDS = ("category", "subject")
-# Fields that state the key. A row is read by that of its shape; the others have to agree with it.
+# Fields that state the key. The field of the row's shape decides; the others have to agree with it.
 _KEY_FIELDS = (
     "answer", "answer_index", "answer_idx", "answerKey", "answer_key", "answer_letter", "answer_text",
     "correct", "correct_answer", "correct_option", "correct_index", "correct_letter",
 )  # fmt: skip
-# Texts that belong to a question, in the order in which they are shown before it. What explains the answer
-# (explanation, rationale, solution, lecture, and SciQ's support) is none of them.
+# Texts that belong to a question, in the order in which they are shown before it. Texts that explain the answer
+# (explanation, rationale, solution, lecture, and SciQ's support) are not shown.
 _TEXT_CONTENT = (
     "background", "scenario", "context", "passage", "article", "paragraph", "document", "story", "vignette", "premise",
     "dialogue", "conversation", "table", "hint",
@@ -33,7 +33,7 @@ UNKNOWN_SHAPE = "its fields fit no known shape"
 
 
 class DoubledNames(dict):
-    """A JSON object that has a name twice: `json` would keep the last value without a word."""
+    """A JSON object that has a name twice: `json` would keep the last value and say nothing."""
 
     def __init__(self, pairs):
         super().__init__(pairs)
@@ -46,7 +46,7 @@ class DoubledNames(dict):
 
 @dataclass(frozen=True)
 class RowContent:
-    """A row whose key is not settled yet.
+    """A row before its key is decided.
 
     question_id: None if the row has none. statements: of the key; the first decides, the others have to agree.
     """
@@ -62,7 +62,7 @@ class RowContent:
 class _Layout:
     """What a shape finds in a row. key: the field and its value; labels: of the options, None if they have none.
 
-    key_text: what the key's field says about the option's text besides, None if nothing.
+    key_text: the option's text, if the key's field states it too, else None.
     """
 
     options: list
@@ -101,21 +101,21 @@ def _statements(shape: str, row: dict, options: tuple, as_given: tuple, layout: 
             continue
         try:
             value = key_text(row[other])
-        except UnusableRowError:  # not stated, or no key at all
+        except UnusableRowError:  # hidden, or not a key
             continue
         statements.append(KeyStatement(shape, other, value, options, as_given, layout.labels))
     return tuple(statements)
 
 
 def row_name(given_id: str | None, row: object, position: int) -> str:
-    """What a row is called in lists: its id, else its place counted from 1."""
+    """A row's name in lists: its id, else its number counted from 1."""
     own_id = next((row[field] for field in ID_FIELDS if row.get(field)), None) if isinstance(row, dict) else None
     name = given_id or (str(own_id) if isinstance(own_id, (str, int)) else f"row {position}")
-    return name.encode(errors="replace").decode()  # half a surrogate pair could not be written to the summary
+    return name.encode(errors="replace").decode()  # half a surrogate pair cannot be written to a file
 
 
 def _with_content(question: str, row: dict) -> str:
-    """The question behind the texts that belong to it. Raises UnusableRowError if content of it cannot be shown."""
+    """The question after the texts that belong to it. Raises UnusableRowError if some content cannot be shown."""
     found = {}
     for field, value in row.items():
         name = re.sub(r"[\s_-]", "", str(field)).lower()
@@ -137,7 +137,7 @@ def _is_empty(value: object) -> bool:
 
 
 def _text(value: object, name: str) -> str:
-    """The text without white space at its ends. Raises UnusableRowError if it is no text or blank."""
+    """The text without white space at its ends. Raises UnusableRowError if it is blank or not text."""
     if not isinstance(value, str):
         found = "missing" if value is None else f"{type(value).__name__}, not text"
         raise UnusableRowError(f"{name} is {found}")
@@ -145,7 +145,7 @@ def _text(value: object, name: str) -> str:
         raise UnusableRowError(f"{name} is blank")
     try:
         value.encode()
-    except UnicodeEncodeError:  # JSON can spell half a surrogate pair, which no file or tokenizer takes
+    except UnicodeEncodeError:  # JSON can contain half a surrogate pair, which no file or tokenizer accepts
         raise UnusableRowError(f"{name} is not valid Unicode") from None
     return value.strip()
 
@@ -170,7 +170,7 @@ _SERIES = (
     tuple(ascii_uppercase), tuple(ascii_lowercase), tuple(map(str, range(1, MAX_OPTIONS + 1))),
     tuple(map(str, range(MAX_OPTIONS))), _ROMAN, tuple(map(str.upper, _ROMAN)),
 )  # fmt: skip
-# Behind a full stop comes a blank or a word, behind a colon no digit: "1.5" is a number, "1: 2" a ratio.
+# A blank or a word follows a full stop, and no digit follows a colon: "1.5" is a number, "1: 2" a ratio.
 _STYLES = (
     r"\(({})\)(.*)", r"（({})）(.*)", r"\[({})\](.*)", r"({})[)）](.*)", r"({})[.．](\s.*|[^\W\d_]{{2}}.*)",
     r"({})、(.*)", r"({})[:：](\s+\D.*)", r"(?i:option|choice|answer)\s+({})\s*[:.)](.*)",
@@ -180,9 +180,9 @@ _OWN_LABELS = tuple(re.compile(style.format(_LABEL), re.DOTALL) for style in _ST
 
 
 def _without_own_labels(options: tuple[str, ...]) -> tuple[str, ...]:
-    """The options without the letters or numbers that all carry in one style and in order; else as they are.
+    """The options without their own letters or numbers, if all have them in one style and in order; else unchanged.
 
-    Raises UnusableRowError if all carry letters in brackets, but out of order: a letter as key would be open.
+    Raises UnusableRowError if all have letters in brackets but out of order: a letter as key would be unclear.
     """
     for style in _OWN_LABELS:
         matches = [style.fullmatch(option) for option in options]
@@ -239,7 +239,7 @@ def _read_labelled_choices(row: dict) -> _Layout:
 
 
 def _read_lettered_options(row: dict) -> _Layout:
-    """Options that may begin with their own letter, "A)21": all of them, in order, or none."""
+    """Options that may begin with their own letter ("A)21"): all of them in order, or none."""
     layout = _read_lists("options", "correct")(row)
     prefixed = [re.match(r"\s*\(?([A-Z])\)", str(option)) for option in layout.options]
     letters = [match and match[1] for match in prefixed]
@@ -256,7 +256,7 @@ def _list(value: object, name: str) -> list:
 
 @dataclass(frozen=True)
 class _Shape:
-    """A layout of rows, known by its fields, the first of which is the question. read: raises UnusableRowError."""
+    """A layout of rows, recognised by its fields; the first is the question. read: raises UnusableRowError."""
 
     name: str
     fields: tuple[str, ...]

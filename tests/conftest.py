@@ -6,8 +6,10 @@ import torch
 from tiny_models import SHARED, load_model, save_tiny_model
 from transformers import Qwen3Config
 
+from thinking.libraries import prepare_libraries
 from thinking.prompt_encoder import PromptEncoder
 
+prepare_libraries()
 torch.set_num_threads(1)  # tiny tensors: threads that wait for each other cost more than they compute
 
 

@@ -1,7 +1,7 @@
-"""A text that a stranger's code makes, such as a chat template, within a time, a size and a memory.
+"""A text made by code of unknown origin, such as a chat template, within limits of time, size and memory.
 
-The sandbox of jinja2 bounds a single loop, not loops inside loops, and no size of a string. So the text is made in a
-child process, which can be ended whatever it does.
+The sandbox of jinja2 limits a single loop, but not loops inside loops and not the size of a string. So a child process
+makes the text: it can be ended whatever it does.
 """
 import json
 import os
@@ -16,11 +16,11 @@ from pathlib import Path
 
 SECONDS = 10  # chat templates take milliseconds
 MOST_CHARACTERS = 1_000_000  # chat templates give hundreds around one turn
-_MOST_MEMORY = 2**30  # bytes beside what this process has
+_MOST_MEMORY = 2**30  # bytes more than this process has
 
 
 class TextError(Exception):
-    """Why there is no text, in words that follow the name of what should have made it."""
+    """Why there is no text; the message continues a sentence that begins with the name of its maker."""
 
 
 def bounded_text(make: Callable[[], str]) -> str:
@@ -41,11 +41,11 @@ def bounded_text(make: Callable[[], str]) -> str:
 
 
 def _answer(pipe, make):
-    """Child: writes {"text": ...} or {"fault": ...}, and ends without any of what the parent does at its end."""
+    """In the child: writes {"text": ...} or {"fault": ...}, and exits without the parent's clean-up."""
     try:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        resource.setrlimit(resource.RLIMIT_CPU, (2 * SECONDS, 2 * SECONDS))  # if the parent is no longer there
-        with suppress(OSError, ValueError):  # where there is no /proc only the time is bounded
+        resource.setrlimit(resource.RLIMIT_CPU, (2 * SECONDS, 2 * SECONDS))  # if the parent has died
+        with suppress(OSError, ValueError):  # without /proc only the time is limited
             now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (now + _MOST_MEMORY, now + _MOST_MEMORY))
         answer = _made(make)
@@ -70,7 +70,7 @@ def _made(make):
 
 
 def _all_of(pipe) -> bytes:
-    """What comes through the pipe until the child closes it. Raises TextError when the time is up."""
+    """All bytes until the child closes the pipe. Raises TextError when the time is up."""
     until, parts = time.monotonic() + SECONDS, []
     while True:
         ready, _, _ = select.select([pipe], [], [], max(0, until - time.monotonic()))
@@ -85,7 +85,7 @@ def _all_of(pipe) -> bytes:
 def _understood(answer: bytes) -> str:
     try:
         found = json.loads(answer)
-    except ValueError:  # the child was ended in the middle: the system's memory, or its own limit
+    except ValueError:  # the child was killed in the middle: out of memory, or its time limit
         raise TextError("needs more memory or time than there is") from None
     if "fault" in found:
         raise TextError(found["fault"])

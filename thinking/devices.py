@@ -1,4 +1,4 @@
-"""Where the model computes: one GPU, several, or the processor. Decided, and told, before its weights are loaded."""
+"""Where the model computes: one GPU, several, or the CPU. Chosen, and printed, before the weights are loaded."""
 import os
 import platform
 import re
@@ -15,7 +15,7 @@ from thinking.memory_estimate import MemoryEstimate
 
 _DRIVER_FILE = Path("/proc/driver/nvidia/version")
 _DRIVERS_NEEDED = {"12": 525, "13": 580}  # by the CUDA version of torch: NVIDIA's minor version compatibility
-_LEAST_ROWS = 16  # beside the weights: with fewer at a time, GPUs that take turns are the better choice
+_LEAST_ROWS = 16  # must fit beside the weights; with fewer at a time, spreading the model over GPUs is faster
 
 
 def nvidia_driver() -> str | None:
@@ -27,14 +27,14 @@ def nvidia_driver() -> str | None:
         command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
         try:
             text = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-        except (OSError, subprocess.SubprocessError):  # installed, but without a driver that answers
+        except (OSError, subprocess.SubprocessError):  # installed, but no driver answers
             return None
     found = re.search(r"\d{3,}\.\d+(\.\d+)?", text)
     return found and found[0]
 
 
 def check_no_gpu_is_left_out() -> None:
-    """Raises UserError where a GPU's driver is there but torch cannot use it, unless the processor was asked for."""
+    """Raises UserError if there is a GPU driver but torch cannot use a GPU, unless the user asked for the CPU."""
     if torch.cuda.is_available() or _cpu_is_asked_for():
         return
     if driver := nvidia_driver():
@@ -44,12 +44,12 @@ def check_no_gpu_is_left_out() -> None:
         )
 
 
-def _cpu_is_asked_for():
+def _cpu_is_asked_for() -> bool:
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
     return hidden or parse_flag_from_env("ACCELERATE_USE_CPU")  # set by accelerate launch --cpu
 
 
-def _why_unusable(driver):
+def _why_unusable(driver: str) -> str:
     cuda = torch.version.cuda
     if cuda is None:
         return f"torch {torch.__version__} was built without CUDA; install the build with CUDA"
@@ -81,13 +81,13 @@ def gpu_that_holds(weights: int, one_pass: int, row: int, free: list[int]) -> in
 
 
 def _without_weights(config):
-    """The model on the meta device, in the number format in which it will be loaded."""
+    """The model on the meta device, in the number format of the weights."""
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config, dtype=config.dtype or torch.float32, trust_remote_code=False)
 
 
 def device_line(device, n_processes: int) -> str:
-    """What the run prints about its device ("cpu", "cuda:1", "auto") before it loads the model."""
+    """The line that a run prints about its device ("cpu", "cuda:1", "auto") before it loads the model."""
     device = str(device)
     if device == "cpu":
         return f"Device: CPU ({platform.machine()}); no GPU is used"

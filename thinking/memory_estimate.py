@@ -1,19 +1,19 @@
-"""Memory that a model and its batches take, by its shape alone: the model may be empty (on the meta device)."""
+"""Memory that a model and its batches take, from its shape alone: the weights may be absent (on the meta device)."""
 import torch
 from transformers import DynamicCache
 
 from thinking.capped_decoding import FORK_TOKENS, FORKS, PREFILL_TOKENS
 
 VOCABULARY_CHUNK = 16_384  # rows of the output layer projected in float32 at a time
-_MOST_ROWS = 512  # more would only make each batch, and so what a crash can lose, longer
-_SHARE_USED = 0.9  # of the free memory: the allocator's fragments and the libraries' workspaces need some
+_MOST_ROWS = 512  # more would only make batches longer, and a crash loses a batch
+_SHARE_USED = 0.9  # of the free memory; the rest is for fragments and the libraries' workspaces
 
 
 class MemoryEstimate:
     """Bytes. model: of transformers. top_k: of the sampling; 0 sorts the vocabulary.
 
-    The cache is measured by a forward pass over two tokens, since architectures name its sizes differently. Raises
-    what a model raises that cannot make one.
+    A forward pass over two tokens measures the cache, since architectures name its sizes differently. Passes on what
+    the model raises.
     """
 
     @torch.inference_mode()
@@ -28,7 +28,7 @@ class MemoryEstimate:
 
     @property
     def weights(self) -> int:
-        """All parameters, tied ones once."""
+        """All parameters; tied ones count once."""
         return sum(parameter.numel() * parameter.element_size() for parameter in self.model.parameters())
 
     @property
@@ -37,16 +37,16 @@ class MemoryEstimate:
         return self._layers * self._layer_per_token
 
     def row(self, tokens: int) -> int:
-        """A row's cache, and its scores of the vocabulary: in the model's format, twice in float32, and sampling."""
+        """A row's cache, its scores of the vocabulary (in the model's format, twice in float32), and its sampling."""
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
         sampling = 0 if self.top_k else 64  # probabilities and their sums in float64, the order of the scores
         return self.cache_per_token * (tokens + 64) + (self.model.dtype.itemsize + 8 + sampling) * vocabulary
 
     def one_pass(self, tokens: int) -> int:
-        """The larger of a chunk of prompts and a chunk of read-outs while they pass through the model.
+        """What a chunk of prompts or of read-outs takes during its forward pass, whichever is larger.
 
-        Prompts: their cache beside its copy in the rows. Read-outs: one layer of their rows, its heads repeated, thrice
-        over, and their mask. Both: hidden states, and a chunk of the output layer in float32 with its sums.
+        Prompts: a second copy of their cache. Read-outs: three copies of one layer of their rows, with its heads
+        repeated, and the mask. Both: hidden states, and a chunk of the output layer in float32 with its sums.
         """
         config = self.model.config.get_text_config(decoder=True)
         width = self._widest() * self.model.dtype.itemsize
@@ -62,15 +62,15 @@ class MemoryEstimate:
         return self.weights + rows * self.row(tokens) + self.one_pass(tokens)
 
     def rows_that_fit(self, free: int, tokens: int) -> int:
-        """Rows of a batch, 0 to 512, in so much memory beside the weights."""
+        """Rows of a batch, 0 to 512, that fit into `free` bytes beside the weights."""
         return max(0, min(_MOST_ROWS, int((_SHARE_USED * free - self.one_pass(tokens)) / self.row(tokens))))
 
     def _widest(self):
-        """Values that a token has between two layers or inside one, whichever is more."""
+        """Values per token between two layers or inside one, whichever is more."""
         config = self.model.config.get_text_config(decoder=True)
         outer = {id(self.model.get_input_embeddings()), id(self.model.get_output_embeddings())}
         inner = [module for module in self.model.modules() if id(module) not in outer]
-        # nf: of GPT-2's own kind of linear layer. intermediate_size: of experts, whose layers are one tensor.
+        # nf: GPT-2's own kind of linear layer. intermediate_size: experts, whose layers are one tensor.
         widths = [getattr(module, name, None) for module in inner for name in ("out_features", "nf")]
         widths += [getattr(config, name, None) for name in ("intermediate_size", "hidden_size")]
         return max(size for size in widths if isinstance(size, int))

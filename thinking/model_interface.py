@@ -1,6 +1,6 @@
 """What the experiment asks of a model: one call, its types and its promises.
 
-`hugging_face_model.py` keeps these promises with transformers. Nothing here knows a question or needs torch.
+`hugging_face_model.py` keeps these promises with transformers. Nothing here needs torch or knows of questions.
 """
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -8,10 +8,10 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True)
 class Readout:
-    """A distribution read off the model behind a forced text, instead of parsed from free text.
+    """A distribution that is read off the model after a forced text, not parsed from free text.
 
-    prefix: text that is appended to the closed thought.
-    choices: per choice the spellings that stand for it, each a continuation of the prefix (`" A"`, `" 0.35"`).
+    prefix: text appended to the closed thought.
+    choices: per choice its spellings, each a continuation of the prefix (`" A"`, `" 0.35"`).
         No spelling may be the beginning of another one's tokens.
     """
 
@@ -21,12 +21,12 @@ class Readout:
 
 @dataclass(frozen=True)
 class ReadoutResult:
-    """What a read-out gave.
+    """The result of a read-out.
 
     probabilities: (choices,) floats in [0, 1] that add up to 1, the model's distribution at temperature 1 normalised
         over the choices; a choice's spellings are summed.
-    mass: in [0, 1], the unconstrained probability that the model goes on with any of the spellings (per spelling the
-        product over its tokens). Low mass means that the read-out was forced on the model.
+    mass: in [0, 1], the unconstrained probability that the model continues with one of the spellings (per spelling the
+        product over its tokens). Low mass means that the model would have written something else.
     """
 
     probabilities: list[float]
@@ -42,7 +42,7 @@ class ReadoutResult:
 class ThoughtRequest:
     """One thought to sample and the caps at which to read it.
 
-    user_text: the one user turn of a fresh chat; always plain text, whatever it contains.
+    user_text: the only user turn of a new chat; plain text, whatever it contains.
     caps: distinct thinking caps in tokens, >= 0. The thought is sampled once, up to the largest.
     readouts: by name; each is forked from the same closed thought, at every cap.
     random_key: all randomness of the thought is a function of this text.
@@ -56,7 +56,7 @@ class ThoughtRequest:
 
 @dataclass(frozen=True)
 class Reading:
-    """A thought as it stands at one cap.
+    """A thought, cut at one cap, with its read-outs.
 
     thinking_ids: the tokens that the model sampled inside the think block, at most `cap`; the tags are not among them.
     thinking: their text; a cut inside a character shows as U+FFFD.
@@ -64,7 +64,7 @@ class Reading:
         None if the thought broke off with an error.
     prompt_tokens: of the rendered chat template. injected_tokens: think tags and closing text, the closing tag counted
         also where the model wrote it. readout_tokens: fed for the read-outs. None of these is thinking.
-    readouts: by name; None where it could not be had, and then `error` says why.
+    readouts: by name; None if it could not be computed, and then `error` says why.
     """
 
     cap: int

@@ -1,6 +1,6 @@
 """Prompts as token ids by the model's own chat template, with the think block open or closed; no weights needed.
 
-What can be refused without the weights is refused here.
+Models that can be refused without their weights are refused here.
 """
 import hashlib
 import json
@@ -46,8 +46,8 @@ class Prompt:
 class PromptEncoder:
     """Turns a user text into token ids by the model's own chat template; text can never become a control token.
 
-    model_name names the model in messages; config and tokenizer are those of transformers; folder is where its files
-    lie, None if it has none. Raises UserError for a model that this program cannot run: no chat template, a cache that
+    model_name: for messages. config, tokenizer: of transformers. folder: of the model's files, None if there is none.
+    Raises UserError for a model that this program cannot run: no chat template, a cache that
     cannot be masked and cropped.
     """
 
@@ -68,7 +68,7 @@ class PromptEncoder:
 
     @classmethod
     def load(cls, model_name: str) -> "PromptEncoder":
-        """From a hub id or a local folder. Raises UserError if it cannot be had or cannot be run."""
+        """From a hub id or a local folder. Raises UserError if it cannot be loaded or cannot be run."""
         folder = Path(model_name).expanduser()
         _check_name(model_name, folder)
         try:
@@ -78,7 +78,7 @@ class PromptEncoder:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except HUB_ERRORS as error:
             raise UserError(f"model_name = {model_name!r}: {hub_fault(error, hub_page(model_name))}") from error
-        except Exception as error:  # transformers checks little of what a file says, and raises anything
+        except Exception as error:  # transformers checks few of the values in a file, and raises anything
             fault = unusable("its configuration or tokenizer", error)
             raise UserError(f"model_name = {model_name!r}: {fault}") from error
         return cls(model_name, config, tokenizer, folder)
@@ -139,7 +139,7 @@ class PromptEncoder:
         return self.tokenizer.encode(text, add_special_tokens=False)
 
     def encode_readout(self, readout: Readout) -> tuple[list[int], list[list[list[int]]]]:
-        """Ids of the prefix, and per choice and spelling the ids behind it.
+        """Ids of the prefix, and per choice and spelling the ids after it.
 
         Raises UserError if the vocabulary merges the end of the prefix with the beginning of a spelling.
         """
@@ -156,15 +156,15 @@ class PromptEncoder:
         return prefix, choices
 
     def chat_frame(self) -> list[list[str]]:
-        """What the template puts before and behind the user's text, thinking and not; part of a run's identity.
+        """What the template puts before and after the user's text, with and without thinking; part of a run's identity.
 
-        A template can print more than it holds, such as today's date.
+        A template can print what is not in its own text, such as today's date.
         """
         return [list(self._turn[thinking]) for thinking in (True, False)]
 
     @staticmethod
     def closing_texts() -> list[str]:
-        """Every text around a thought that does not come from the template; part of a run's identity."""
+        """All texts around a thought that do not come from the template; part of a run's identity."""
         return [OPENING, NATURAL_CLOSING, CAPPED_CLOSING, UNASKED_BLOCK_CLOSING]
 
     def encode_closing(self, stopped: str) -> list[int]:
@@ -224,9 +224,9 @@ class PromptEncoder:
         return parts[0], parts[1]
 
     def _check_no_other_block(self) -> None:
-        """Raises UserError if a prompt ends inside a block that is none of think tags.
+        """Raises UserError if a prompt ends inside a block that think tags do not open.
 
-        Nothing could close it, and what is read out behind it would be a part of it.
+        This program cannot close such a block, and the read-outs would be a part of it.
         """
         for thinking in (False, True) if self.can_think else (False,):
             tail = self._turn[thinking][1]
@@ -247,8 +247,8 @@ class PromptEncoder:
             )
         except TextError:
             return None
-        behind_user = rendered.partition(_USER_TEXT_MARK)[2]
-        head, found, _ = behind_user.partition(_ASSISTANT_TEXT_MARK)
+        after_user = rendered.partition(_USER_TEXT_MARK)[2]
+        head, found, _ = after_user.partition(_ASSISTANT_TEXT_MARK)
         return head if found else None
 
     def _block_is_open_in(self, ids: list[int]) -> bool:
@@ -261,10 +261,11 @@ def _block_is_open(rendered: str) -> bool:
 
 
 def _is_marker(text: str, template: str) -> bool:
-    """Whether an added token that is not declared special marks structure all the same; else it is text.
+    """Whether an added token marks structure although it is not declared special; else it is text.
 
-    Markers are think and tool tags, tokens between bars, and what the template speaks of. Not so what the template may
-    hold by chance: white space (some vocabularies add runs of blanks) and bare words (`user`, or a term of the field).
+    Markers are think and tool tags, tokens between bars, and tokens that the template uses. White space (some
+    vocabularies add runs of blanks) and bare words (`user`, or a term of the field) are text: a template may contain
+    them by chance.
     """
     if _MARKER.fullmatch(text):
         return True
@@ -274,16 +275,16 @@ def _is_marker(text: str, template: str) -> bool:
 def _opens_another_block(tail: str, head: str | None) -> bool:
     """Whether a prompt's tail opens something that a finished turn does not have before the assistant's text.
 
-    tail: behind the user's text; head: between the user's text and the assistant's, None if
-    unknown. Think blocks do not count, closed or open. Without a head the tail itself must say whose turn it is: then
-    only marks and tokens between bars may stand behind the role or behind the tag that closes the user's turn.
+    tail: after the user's text; head: between the user's text and the assistant's, None if unknown. Think blocks do not
+    count, closed or open. Without a head the tail itself must say whose turn it is: then only marks and tokens between
+    bars may follow the role, or the tag that closes the user's turn.
     """
     tail = _without_think_block(tail)
     if head is not None:
         head = _without_think_block(head)
         return not (head.startswith(tail) or head.endswith(tail.lstrip()))
-    *_, behind = _TURN_BEGINS.split(tail)
-    return behind != tail and bool(re.search(r"\w", _BARS.sub("", behind)))
+    *_, after = _TURN_BEGINS.split(tail)
+    return after != tail and bool(re.search(r"\w", _BARS.sub("", after)))
 
 
 def _without_think_block(text: str) -> str:
@@ -297,7 +298,7 @@ def _without_think_block(text: str) -> str:
 
 
 def _check_name(model_name: str, folder: Path) -> None:
-    """Raises UserError if the name is neither that of a folder with a model nor a hub id."""
+    """Raises UserError unless the name is a folder with a model or a hub id."""
     looks_local = folder.is_absolute() or model_name.startswith(".") or model_name.count("/") > 1
     if looks_local and not folder.is_dir():
         raise UserError(f"model_name = {model_name!r}: no such folder")
@@ -308,7 +309,7 @@ def _check_name(model_name: str, folder: Path) -> None:
 
 
 def _weight_files(folder: Path) -> list[str]:
-    """Names of the safetensors files that hold the weights: one, or those of the index."""
+    """Names of the safetensors files with the weights: one file, or those in the index."""
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return ["model.safetensors"]
@@ -318,7 +319,7 @@ def _weight_files(folder: Path) -> list[str]:
 def _check_can_run(model_name, config, tokenizer):
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(f"model_name = {model_name!r}: it has no fast tokenizer (tokenizer.json)")
-    if not tokenizer.encode("Answer:", add_special_tokens=False):  # transformers makes an empty one in silence
+    if not tokenizer.encode("Answer:", add_special_tokens=False):  # transformers makes an empty one and says nothing
         raise UserError(f"model_name = {model_name!r}: its tokenizer has no vocabulary (is tokenizer.json missing?)")
     _check_config(model_name, config.get_text_config(decoder=True), tokenizer)
     _check_unquantised(model_name, config)
@@ -339,7 +340,7 @@ def _check_can_run(model_name, config, tokenizer):
 
 
 def _check_config(model_name, config, tokenizer):
-    """Raises UserError if the configuration has no room for a token that text can become."""
+    """Raises UserError if text can become a token that the configuration has no room for."""
     text_ids = set(tokenizer.get_vocab().values()) - tokenizer.added_tokens_decoder.keys()
     size = getattr(config, "vocab_size", None)
     if isinstance(size, int) and size <= max(text_ids, default=0):
@@ -350,7 +351,7 @@ def _check_config(model_name, config, tokenizer):
 
 
 def _check_unquantised(model_name, config):
-    """Raises UserError for quantised weights, which need packages and kernels of their own."""
+    """Raises UserError for quantised weights: they need other packages and kernels."""
     for name in ("quantization_config", "compression_config"):
         found = getattr(config, name, None) or getattr(config.get_text_config(decoder=True), name, None)
         if found:
@@ -362,7 +363,7 @@ def _check_unquantised(model_name, config):
 
 
 def unusable(what: str, error: BaseException) -> str:
-    """In one line, that files of a model cannot be used, and what transformers or torch says about them."""
+    """One line: files of a model cannot be used, and what transformers or torch says about them."""
     return f"{what} cannot be used ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
 
 
@@ -375,7 +376,7 @@ def _without_tokens(tokenizer, texts):
         if added["content"] not in texts:
             kept.append(added)
         elif added["content"] not in in_vocabulary:
-            # Ids are given by place: a text that nobody can guess, so that nobody writes it, keeps this one.
+            # Ids follow from places, so a text takes this place that nobody can guess or write.
             kept.append(added | {"content": secrets.token_hex(16)})
     plain = Tokenizer.from_str(json.dumps(state | {"added_tokens": kept}))
     for added in state["added_tokens"]:

@@ -64,14 +64,14 @@ def _probability_of_all(scores, temperature, top_p):
 
 
 def _reached_before(probability):
-    """Sum of the probabilities in front of each, along the last dimension."""
+    """Sum of the probabilities before each, along the last dimension."""
     return probability.cumsum(dim=-1) - probability
 
 
 def _drawn(probability, uniform):
     """Place per row at which the running sum of its probabilities first exceeds the uniform's share of their total."""
     cumulative = probability.cumsum(dim=-1)
-    # Below the total by a hair, so that rounding can never choose a token behind the last possible one.
+    # Slightly below the total, so that rounding never chooses a token after the last possible one.
     target = torch.minimum(uniform.to(cumulative) * cumulative[:, -1], cumulative[:, -1] * (1 - 1e-15))
     place = torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
     return place.clamp_max(probability.shape[-1] - 1)

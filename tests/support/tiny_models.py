@@ -78,9 +78,10 @@ def save_tiny_architecture(folder, model_type, template="hybrid", **config_chang
     return folder
 
 
-def load_model(folder, **how):
+def load_model(folder, decoding=""):
     """Samples from the whole vocabulary, so that about one thought in two closes by itself within 200 tokens."""
-    return HuggingFaceModel(PromptEncoder.load(str(folder)), Sampling(temperature=1.0, top_p=1.0, top_k=0), **how)
+    sampling = Sampling(temperature=1.0, top_p=1.0, top_k=0)
+    return HuggingFaceModel(PromptEncoder.load(str(folder)), sampling, decoding=decoding)
 
 
 def changed_config(folder, source, **changes):

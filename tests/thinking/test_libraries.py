@@ -20,7 +20,7 @@ def state():
             torch.backends.cuda.cudnn_sdp_enabled(), hub_http._GLOBAL_CLIENT_FACTORY.__name__]
 found = [state()]
 import run_experiment, hugging_face_model, thinking.libraries, questions.question_sets, questions.files
-import demo.measure, thinking.devices, benchmarks.gpu_check
+import demo.measure, thinking.devices
 found.append(state())
 model = run_experiment.DEMO["model_name"]
 encoder = hugging_face_model.PromptEncoder.load(model)

@@ -63,7 +63,7 @@ class Attempts:
     def start(self, batch_size: int) -> subprocess.Popen:
         """A process of the run; its log of batches comes to the others'."""
         flags = [*self.experiment, "--batch-size", str(batch_size), "--save-dir", str(self.save_dir)]
-        command = [sys.executable, __file__, "--as-run", str(self.log), *flags]
+        command = [sys.executable, "-m", "checks.kill_and_resume", "--as-run", str(self.log), *flags]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def computed(self) -> list[int]:

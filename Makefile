@@ -1,12 +1,13 @@
 # Each target sets up .venv and installs what is missing, then runs.
-#   make test                          lint and all tests
+#   make test                          lint and all tests, on all cores
+#   make --jobs=2 checks               the long checks: several minutes
 #   make demo                          the built-in demo: no GPU, no download
 #   make run                           the experiment, with the settings at the top of run_experiment.py
 #   make run ARGS="--n-questions 20"   the same with flags
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: demo run test clean
+.PHONY: demo run test checks check-kills check-journal check-loader check-records check-statistics clean
 
 demo: .venv/installed
 	.venv/bin/python run_experiment.py --demo $(ARGS)
@@ -16,7 +17,26 @@ run: .venv/installed
 
 test: .venv/installed-dev
 	.venv/bin/ruff check .
-	.venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
+
+# Each check ends with a status other than 0 if it found a fault. The tests run a short version of each.
+checks: check-kills check-journal check-loader check-records check-statistics
+
+check-kills: .venv/installed-dev
+	OMP_NUM_THREADS=1 .venv/bin/python -m checks.kill_and_resume --signal KILL --runs 3
+	OMP_NUM_THREADS=1 .venv/bin/python -m checks.kill_and_resume --signal TERM --runs 2
+
+check-journal: .venv/installed-dev
+	OMP_NUM_THREADS=1 .venv/bin/python -m checks.cut_journal --every 25
+
+check-loader: .venv/installed-dev
+	.venv/bin/python -m checks.fuzz loader --examples 2000
+
+check-records: .venv/installed-dev
+	.venv/bin/python -m checks.fuzz records --examples 50 --page report.page:write_report
+
+check-statistics: .venv/installed-dev
+	OMP_NUM_THREADS=1 .venv/bin/python -m checks.simulate_statistics --repetitions 100
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -20,8 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from checks import hostile_questions as hostile
 
 
-def fuzz_loader(examples: int, same_draws: bool = False) -> dict[str, int]:
-    """Loads this many drawn files and all extreme ones; returns how many were refused and how many gave questions."""
+def fuzz_loader(examples: int, same_draws: bool = False, long: int = 1_000_000) -> dict[str, int]:
+    """Loads this many drawn files and all extreme ones; returns how many were refused and how many gave questions.
+
+    long: characters of the extreme files' long texts. A million of them takes seconds to load.
+    """
     counts = {"tried": 0, "refused": 0, "gave questions": 0}
 
     def load(name, suffix, content, folder):
@@ -34,7 +37,7 @@ def fuzz_loader(examples: int, same_draws: bool = False) -> dict[str, int]:
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")  # a warning would be printed between the program's own lines
-        for name, suffix, content in hostile.extreme_files():
+        for name, suffix, content in hostile.extreme_files(long):
             started = time.monotonic()
             load(name, suffix, content, folder)
             if time.monotonic() - started > 5:

@@ -150,23 +150,23 @@ def question_files(draw) -> tuple[str, bytes]:
     return suffix, bytes(content)
 
 
-def extreme_files() -> list[tuple[str, str, bytes]]:
-    """(name, suffix, content) of what is too large or too deep to be drawn."""
+def extreme_files(long: int = 1_000_000) -> list[tuple[str, str, bytes]]:
+    """(name, suffix, content) of what is too large or too deep to be drawn. long: characters of a long text."""
     usable = {"question": "Q?", "choices": ["x", "y"], "answer": 0}
-    million, deep = "x" * 1_000_000, 100_000
+    text, deep = "x" * long, 100_000
     row = {"question": "Q?", "answer": 0}
     return [
-        ("an option of 1 MB", ".json", _as_json([row | {"choices": [million, "y"]}])),
-        ("a question of 1 MB of blanks", ".json", _as_json([usable | {"question": "Q" + " " * 1_000_000 + "Q"}])),
-        ("an option of 1 MB of 'all of the '", ".json", _as_json([row | {"choices": ["all of the " * 90_000, "y"]}])),
-        ("an option of 1 MB of 'option '", ".json", _as_json([row | {"choices": ["option ((" * 110_000, "y"]}])),
-        ("an option of 1 MB of '!'", ".json", _as_json([row | {"choices": ["!" * 1_000_000, "y"]}])),
-        ("an option of 1 MB of 'A '", ".json", _as_json([row | {"choices": ["A " * 500_000, "y"]}])),
+        ("a long option", ".json", _as_json([row | {"choices": [text, "y"]}])),
+        ("a question with many blanks", ".json", _as_json([usable | {"question": "Q" + " " * long + "Q"}])),
+        ("a long option of 'all of the '", ".json", _as_json([row | {"choices": ["all of the " * (long // 11), "y"]}])),
+        ("a long option of 'option '", ".json", _as_json([row | {"choices": ["option ((" * (long // 9), "y"]}])),
+        ("a long option of '!'", ".json", _as_json([row | {"choices": ["!" * long, "y"]}])),
+        ("a long option of 'A '", ".json", _as_json([row | {"choices": ["A " * (long // 2), "y"]}])),
         ("10,000 options", ".json", _as_json([usable, row | {"choices": [str(n) for n in range(10_000)]}])),
         ("10,000 numbered options", ".json", _as_json(
             [usable, {"question": "Q?", "answer": "option 1"} | {f"option {n}": str(n) for n in range(1, 10_001)}])),
-        ("an id of 1 MB", ".json", _as_json([usable | {"id": million}, usable | {"id": million, "answer": 1}])),
-        ("a field name of 1 MB", ".json", _as_json([{million: 1}])),
+        ("a long id", ".json", _as_json([usable | {"id": text}, usable | {"id": text, "answer": 1}])),
+        ("a long field name", ".json", _as_json([{text: 1}])),
         ("100,000 brackets", ".json", b"[" * deep),
         ("100,000 nested lists", ".json", b"[" * deep + b"]" * deep),
         ("900 nested lists as key", ".json", _as_json([usable]).replace(b': 0', b": " + b"[" * 900 + b"]" * 900)),

@@ -1,11 +1,13 @@
-"""Tiny models made on the spot: the real Qwen3 architecture, random float32 weights, about 330 tokens."""
+"""Fixtures that several files use. Those of a whole session are made once by each worker of pytest-xdist."""
 import json
+import shutil
 
 import pytest
 import torch
 from tiny_models import SHARED, load_model, save_tiny_model
 from transformers import Qwen3Config
 
+import run_experiment
 from thinking.libraries import prepare_libraries
 from thinking.prompt_encoder import PromptEncoder
 
@@ -53,10 +55,36 @@ def qwen3_encoder():
     return PromptEncoder("Qwen3", Qwen3Config(), AutoTokenizer.from_pretrained(folder))
 
 
-@pytest.fixture
-def arguments(tiny_folder, question_file, tmp_path):
+def small_run(tiny_folder, question_file, save_dir):
+    """The command line of a run of twelve records; --save-dir and its value are the fifth and sixth of its words."""
     return [
-        "--model-name", str(tiny_folder), "--dataset", str(question_file), "--save-dir", str(tmp_path / "results"),
+        "--model-name", str(tiny_folder), "--dataset", str(question_file), "--save-dir", str(save_dir),
         "--n-questions", "6", "--n-permutations", "2", "--conventional-arm", "false", "--total-budget", "20",
         "--batch-size", "5",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def arguments(tiny_folder, question_file, tmp_path):
+    """The command line of a run that has not begun."""
+    return small_run(tiny_folder, question_file, tmp_path / "results")
+
+
+@pytest.fixture(scope="session")
+def finished_save_dir(tiny_folder, question_file, tmp_path_factory):
+    save_dir = tmp_path_factory.mktemp("finished") / "results"
+    assert run_experiment.main(small_run(tiny_folder, question_file, save_dir)) == 0
+    return save_dir
+
+
+@pytest.fixture
+def finished(arguments, finished_save_dir):
+    """The command line of a run that is done: its results, with figures and report, are a copy of the test's own."""
+    shutil.copytree(finished_save_dir, arguments[5])
+    return arguments
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Runs in this process draw no figures, which takes longer than all the rest of a small run."""
+    monkeypatch.setattr("report.figures.draw_figures", lambda folder: [])

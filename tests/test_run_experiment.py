@@ -3,6 +3,7 @@ import json
 import os
 import pty
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -26,21 +27,23 @@ from evaluation_tool import CONFIDENCE_NAMES, answer_request, confidence_request
 from hugging_face_model import HuggingFaceModel
 from questions.option_orders import Unit, permuted
 from questions.question_sets import Question, select_questions
-from report import figures as plot_results
-from runs import identity
+from runs import identity, stop_signals
 from runs.budgets import make_cells
-from runs.check import check_results
+from runs.check import check_results, run_problems
 from runs.journal import read_records
 from runs.results_folder import SCHEMA_VERSION
 from scoring.record_schema import RECORD_FIELDS
 from thinking.sampling import Sampling, choose_tokens, uniforms
+
+pytestmark = pytest.mark.usefixtures("no_figures")  # where they are the subject, a real process draws them
+
 
 STOPS = [
     (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGUSR2, 140), (signal.SIGUSR1, 138),
 ]  # fmt: skip
 
 
-def test_a_run_leaves_every_record_with_every_field(arguments):
+def test_a_run_leaves_every_record_with_every_field_its_figures_and_its_report(arguments):
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=120, cwd=SCRIPT.parent,
         env=os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},  # as a notebook's cell has it
@@ -60,30 +63,28 @@ def test_a_run_leaves_every_record_with_every_field(arguments):
     assert summary["run"]["settings"]["TOTAL_BUDGET"] == [20]
     assert summary["run"]["is_demo"] is False
     assert [process["seconds"] > 0 for process in summary["run"]["processes"]] == [True]
+    assert check_results(str(folder)) == 0  # figures and report are there too
 
 
-def test_the_summary_is_a_function_of_the_records(arguments):
-    assert run_experiment.main(arguments) == 0
-    folder = run_folder(arguments)
+def test_the_summary_is_a_function_of_the_records(finished):
+    folder = run_folder(finished)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     del summary["run"]
     assert summarise(read_records(folder / "records.jsonl"), 0.05, 42) == summary
 
 
-def test_a_finished_run_computes_nothing_again(arguments, capsys):
-    assert run_experiment.main(arguments) == 0
-    written = (run_folder(arguments) / "records.jsonl").read_bytes()
-    assert run_experiment.main(arguments) == 0
+def test_a_finished_run_computes_nothing_again(finished, capsys):
+    written = (run_folder(finished) / "records.jsonl").read_bytes()
+    assert run_experiment.main(finished) == 0
     assert "12 of 12 units are in" in capsys.readouterr().out
-    assert (run_folder(arguments) / "records.jsonl").read_bytes() == written
+    assert (run_folder(finished) / "records.jsonl").read_bytes() == written
 
 
-def test_a_torn_run_goes_on_where_it_was_with_another_batch_size(arguments):
-    assert run_experiment.main(arguments) == 0
-    journal = run_folder(arguments) / "records.jsonl"
+def test_a_torn_run_goes_on_where_it_was_with_another_batch_size(finished):
+    journal = run_folder(finished) / "records.jsonl"
     whole = records_by_key(journal.parent)
     journal.write_bytes(journal.read_bytes()[:-700])
-    assert run_experiment.main([*arguments[:-1], "3"]) == 0
+    assert run_experiment.main([*finished[:-1], "3"]) == 0
     config = json.loads((journal.parent / "config.json").read_text(encoding="utf-8"))
     assert [process["batch_size"] for process in config["processes"]] == [5, 3]
     resumed = records_by_key(journal.parent)
@@ -92,10 +93,9 @@ def test_a_torn_run_goes_on_where_it_was_with_another_batch_size(arguments):
         assert_same_records(record, resumed[key])
 
 
-def test_records_do_not_depend_on_how_many_questions_are_in_the_run(arguments, tmp_path):
-    assert run_experiment.main(arguments) == 0
-    few = records_by_key(run_folder(arguments))
-    more = [*arguments, "--seed", "42"]
+def test_records_do_not_depend_on_how_many_questions_are_in_the_run(finished, tmp_path):
+    few = records_by_key(run_folder(finished))
+    more = [*finished, "--seed", "42"]
     more[more.index("--n-questions") + 1] = "0"
     more[more.index("--save-dir") + 1] = str(tmp_path / "all")
     assert run_experiment.main(more) == 0
@@ -105,19 +105,17 @@ def test_records_do_not_depend_on_how_many_questions_are_in_the_run(arguments, t
         assert_same_records(record, every[key])
 
 
-def test_other_settings_are_another_folder_and_the_batch_size_is_not(arguments):
-    assert run_experiment.main(arguments) == 0
-    assert run_experiment.main([*arguments, "--target-error", "0.2"]) == 0
-    assert run_experiment.main([*arguments[:-1], "2"]) == 0
-    assert run_folder(arguments)
-    assert run_experiment.main([*arguments, "--seed", "7"]) == 0
-    assert len(list(Path(arguments[5]).iterdir())) == 2
+def test_other_settings_are_another_folder_and_the_batch_size_is_not(finished):
+    assert run_experiment.main([*finished, "--target-error", "0.2"]) == 0
+    assert run_experiment.main([*finished[:-1], "2"]) == 0
+    assert run_folder(finished)
+    assert run_experiment.main([*finished, "--seed", "7"]) == 0
+    assert len(list(Path(finished[5]).iterdir())) == 2
 
 
 @pytest.mark.parametrize("changed", ["weights", "template", "question", "prompts"])
-def test_what_decides_the_records_decides_the_folder(arguments, tmp_path, monkeypatch, changed):
-    assert run_experiment.main(arguments) == 0
-    before = run_folder(arguments).name
+def test_what_decides_the_records_decides_the_folder(finished, tmp_path, monkeypatch, changed):
+    arguments, before = finished, run_folder(finished).name
     if changed == "weights":
         arguments[1] = str(save_tiny_model(tmp_path / "tiny_model0", initializer_range=0.2))
     elif changed == "template":
@@ -211,17 +209,16 @@ def test_the_rules_that_no_text_of_the_identity_shows_are_those_of_the_schema_ve
     assert [one.question_id for one in select_questions(nine, 3, 42)] == ["q0", "q1", "q7"]
 
 
-def test_another_target_error_on_a_finished_run_says_that_it_writes_the_summary_anew(arguments, capsys):
-    assert run_experiment.main(arguments) == 0
-    assert run_experiment.main(arguments) == 0
+def test_another_target_error_on_a_finished_run_says_that_it_writes_the_summary_anew(finished, capsys):
+    assert run_experiment.main(finished) == 0
     assert "TARGET_ERROR is" not in capsys.readouterr().out
-    assert run_experiment.main([*arguments, "--target-error", "0.2"]) == 0
+    assert run_experiment.main([*finished, "--target-error", "0.2"]) == 0
     line = "TARGET_ERROR is 0.2, in the summary that is there it is 0.05: summary.json, figures and report.html are"
     assert line in capsys.readouterr().out
-    summary = run_folder(arguments) / "summary.json"
+    summary = run_folder(finished) / "summary.json"
     assert json.loads(summary.read_text(encoding="utf-8"))["target_error"] == 0.2
     summary.write_text("{", encoding="utf-8")
-    assert run_experiment.main([*arguments, "--target-error", "0.2"]) == 0
+    assert run_experiment.main([*finished, "--target-error", "0.2"]) == 0
     assert "TARGET_ERROR is" not in capsys.readouterr().out
 
 
@@ -310,11 +307,8 @@ def test_a_qwen2_chat_model_runs_alone_with_budget_zero(arguments, tmp_path):
         ("falcon", {"new_decoder_architecture": True, "num_kv_heads": 2}), ("gpt_bigcode", {"multi_query": True}),
     ],
 )  # fmt: skip
-def test_architectures_that_name_their_sizes_otherwise_run_to_the_end(
-    arguments, tmp_path, monkeypatch, model_type, kind
-):
+def test_architectures_that_name_their_sizes_otherwise_run_to_the_end(arguments, tmp_path, model_type, kind):
     arguments[1] = str(save_tiny_architecture(tmp_path / "model", model_type, "never_thinks", **kind))
-    monkeypatch.setattr(plot_results, "draw_figures", lambda folder: [])  # takes seconds, and knows no architecture
     arguments = with_flag(with_flag(arguments, "--total-budget", "0"), "--n-questions", "2")
     assert run_experiment.main(arguments) == 0
     records = list(read_records(run_folder(arguments) / "records.jsonl"))
@@ -339,7 +333,7 @@ def test_one_question_too_long_for_the_model_is_skipped_with_its_reason(argument
     assert f"Skipping 1 of 3 questions, listed in config.json; question 'q1': {skipped['reason']}\n" in said
     assert "Questions: 2 of 3. Rows skipped: 1 (config.json lists them)." in said
     assert {key[:2] for key in records_by_key(folder)} == {("q0", 0), ("q0", 1), ("q2", 0), ("q2", 1)}
-    assert check_results([str(folder)], {}) == 0
+    assert list(run_problems(folder)) == []
     written = (folder / "records.jsonl").read_bytes()
     assert run_experiment.main(arguments) == 0  # the same folder, finished
     assert (run_folder(arguments) / "records.jsonl").read_bytes() == written
@@ -349,13 +343,19 @@ def test_one_question_too_long_for_the_model_is_skipped_with_its_reason(argument
 
 
 class SickModel(HuggingFaceModel):
-    """Gives logits that are not finite in one stage of the questions whose text holds a word of `sick`."""
+    """Gives logits that are not finite in one stage of the questions whose number is in `sick`.
 
-    sick, stage, most = (), "answer", 10**9
+    most: prompts that fit into memory. sends: the signal that comes in the first batch.
+    """
+
+    sick, stage, most, sends = (), "answer", 10**9, None
 
     def read_thoughts(self, requests):
         if len(requests) > self.most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has 1 GiB free. See ...")
+        if self.sends:
+            os.kill(os.getpid(), self.sends)
+            type(self).sends = None
         readings = super().read_thoughts(requests)
         for index, request in enumerate(requests):
             is_stage = ("answer" in request.readouts) == (self.stage == "answer")
@@ -368,8 +368,6 @@ class SickModel(HuggingFaceModel):
 @pytest.fixture
 def sick_model(monkeypatch):
     monkeypatch.setattr(hugging_face_model, "HuggingFaceModel", SickModel)
-    monkeypatch.setattr(SickModel, "sick", ())
-    monkeypatch.setattr(SickModel, "most", 10**9)
     return SickModel
 
 
@@ -400,7 +398,7 @@ def test_one_broken_record_of_200_is_counted_shown_and_not_scored(two_hundred, s
     assert broken["error"] == f"{stage} stage: logits not finite"
     assert (broken["confidence"], broken["p_true"]) == (None, None)
     assert (broken["predicted_option"] is None) == (stage == "answer")
-    assert check_results([str(folder)], {}) == 0
+    assert list(run_problems(folder)) == []
 
 
 def test_more_than_one_percent_of_broken_records_ends_the_run_and_every_later_one(
@@ -446,19 +444,19 @@ def test_a_prompt_that_does_not_fit_alone_is_named_with_its_length_and_the_memor
     assert "(CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has 1 GiB free)" in line
 
 
-def test_a_full_disk_is_one_line_and_the_run_goes_on_once_there_is_room(arguments):
+def test_a_full_disk_is_one_line_and_the_run_goes_on_once_there_is_room(finished, tmp_path, capsys):
     """RLIMIT_FSIZE stands for the full disk: writes past the limit fail in the same place."""
-    limit = (
-        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000));"
-        " sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", limit, str(SCRIPT), *with_flag(arguments, "--batch-size", "1")],
-        capture_output=True, text=True, timeout=120, cwd=SCRIPT.parent,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "records.jsonl: cannot be written (File too large); what was computed before is kept" in done.stderr
-    assert "Traceback" not in done.stderr
+    room = (run_folder(finished) / "records.jsonl").stat().st_size // 2
+    arguments = with_flag(with_flag(finished, "--batch-size", "1"), "--save-dir", str(tmp_path / "full"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        status = run_experiment.main(arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert status == 2
+    last = capsys.readouterr().err.strip().split("\n")[-1]
+    assert "records.jsonl: cannot be written (File too large); what was computed before is kept" in last
     kept = records_by_key(run_folder(arguments))
     assert 0 < len(kept) < 12
     assert run_experiment.main(arguments) == 0
@@ -490,23 +488,44 @@ def test_a_template_that_prints_the_time_does_not_mix_two_prompts_in_one_folder(
     assert f"the content (chat_frame) is not what the unfinished run {folder} began with" in line
 
 
-@pytest.mark.parametrize(("signum", "status"), STOPS[::2])
-def test_a_signal_ends_the_run_after_its_batch_and_the_run_goes_on(arguments, signum, status):
+def test_sigterm_ends_the_run_after_its_batch_and_the_run_goes_on(arguments):
     arguments = with_flag(with_flag(arguments, "--batch-size", "1"), "--total-budget", "200")
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
     wait_for_records(process, Path(arguments[5]))
-    process.send_signal(signum)
+    process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == status
+    assert process.returncode == 143
     last = errors.strip().split("\n")[-1]
-    assert last == f"run_experiment.py: stopped by {signum.name}; the same command goes on where it was"
+    assert last == "run_experiment.py: stopped by SIGTERM; the same command goes on where it was"
     assert "Traceback" not in errors
     kept = records_by_key(run_folder(arguments))
     assert 0 < len(kept) < 12
     assert run_experiment.main(arguments) == 0
     assert len(records_by_key(run_folder(arguments))) == 12
+
+
+@pytest.fixture
+def listening(monkeypatch):
+    """This process answers signals as the program does, until the test has ended."""
+    before = {signum: signal.getsignal(signum) for signum, _ in STOPS}
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(stop_signals, "_received", None)
+    monkeypatch.setattr(stop_signals, "_received_at", 0.0)
+    stop_signals.listen()
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
+@pytest.mark.parametrize(("signum", "status"), STOPS)
+def test_a_batch_in_which_a_signal_comes_is_kept(arguments, sick_model, listening, monkeypatch, capsys, signum, status):
+    monkeypatch.setattr(sick_model, "sends", signum)
+    assert run_experiment.main(arguments) == status
+    last = capsys.readouterr().err.strip().split("\n")[-1]
+    assert last == f"run_experiment.py: stopped by {signum.name}; the same command goes on where it was"
+    assert len(records_by_key(run_folder(arguments))) == 5  # one batch, whole
 
 
 @pytest.mark.parametrize(("signum", "status"), STOPS)
@@ -604,19 +623,18 @@ def test_a_python_without_the_packages_is_one_line(program):
 
 
 def test_a_package_that_is_missing_once_the_run_has_begun_is_one_line(arguments, capsys, monkeypatch):
-    monkeypatch.delitem(sys.modules, "provenance", raising=False)
+    monkeypatch.delitem(sys.modules, "hugging_face_model")
     monkeypatch.setitem(sys.modules, "torch", None)
     assert "the package 'torch' is not installed" in refusal(arguments, capsys)
 
 
-def test_check_is_a_flag_of_its_own(arguments, capsys):
-    assert run_experiment.main(arguments) == 0
-    assert run_experiment.main(["--check", arguments[5]]) == 0
+def test_check_is_a_flag_of_its_own(finished, capsys):
+    assert run_experiment.main(["--check", finished[5]]) == 0
     assert "complete and consistent" in capsys.readouterr().out
-    assert run_experiment.main(["--check", arguments[5], "--seed", "1"]) == 2
+    assert run_experiment.main(["--check", finished[5], "--seed", "1"]) == 2
     assert "--check reads folders of results and takes no other flag (--seed 1)" in capsys.readouterr().err
-    (run_folder(arguments) / "summary.json").unlink()
-    assert run_experiment.main(["--check", arguments[5]]) == 1
+    (run_folder(finished) / "summary.json").unlink()
+    assert run_experiment.main(["--check", finished[5]]) == 1
 
 
 # --- bad input: one line, exit status 2, no traceback ---------------------------------------------------------------
@@ -682,15 +700,18 @@ def test_a_save_dir_that_cannot_be_written_is_refused(arguments, capsys, tmp_pat
     assert "SAVE_DIR" in refusal(with_flag(arguments, "--save-dir", str(tmp_path / "file" / "results")), capsys)
 
 
-@pytest.mark.parametrize("flag", ["--model-name", "--dataset"])
-def test_a_hub_that_cannot_be_reached_is_one_line(arguments, tmp_path, flag):
+def test_a_hub_that_cannot_be_reached_is_one_line(arguments, tmp_path):
     """HF_HUB_OFFLINE stands for the missing network: the answer is the same and comes without retries."""
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
+    script = "import json, sys, run_experiment; print([run_experiment.main(one) for one in json.loads(sys.argv[1])])"
+    runs = [with_flag(arguments, flag, "someone/something") for flag in ("--model-name", "--dataset")]
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), *with_flag(arguments, flag, "someone/something")],
-        capture_output=True, text=True, timeout=120, env=environment,
+        [sys.executable, "-c", script, json.dumps(runs)], capture_output=True, text=True, timeout=120, env=environment,
+        cwd=SCRIPT.parent,
     )  # fmt: skip
-    assert done.returncode == 2
+    assert done.stdout.strip().split("\n")[-1] == "[2, 2]"
     assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().split("\n")) == 1
-    assert "HF_HUB_OFFLINE" in done.stderr
+    of_model, of_data = done.stderr.strip().split("\n")
+    assert of_model.startswith("run_experiment.py: model_name = 'someone/something'")
+    assert of_data.startswith("run_experiment.py: DATASET = 'someone/something'")
+    assert all("HF_HUB_OFFLINE" in line for line in (of_model, of_data))

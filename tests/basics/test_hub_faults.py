@@ -15,7 +15,7 @@ from thinking.prompt_encoder import PromptEncoder
 from thinking.sampling import Sampling
 
 ROOT = Path(__file__).resolve().parents[2]
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+FIXTURES, SUPPORT = ROOT / "tests" / "fixtures", ROOT / "tests" / "support"
 
 _LOAD = """
 import json, os, shutil, sys, time
@@ -86,7 +86,7 @@ def data_folder(tmp_path):
 def test_each_fault_of_the_hub_is_one_line_and_none_is_left_in_the_cache(tiny_folder, data_folder, tmp_path):
     folders = {"owner/tiny": str(tiny_folder), "datasets/owner/questions": str(data_folder)}
     environment = os.environ | {
-        "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "no_proxy": "127.0.0.1",
+        "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": f"{ROOT}:{SUPPORT}", "no_proxy": "127.0.0.1",
         "HF_HUB_ETAG_TIMEOUT": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "1",
     }  # fmt: skip
     done = subprocess.run(

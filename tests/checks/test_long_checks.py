@@ -37,7 +37,7 @@ def test_a_cut_journal_goes_on_to_the_same_records(tiny_model, tmp_path):
 
 
 def test_hostile_question_files_are_loaded_or_refused_in_one_line():
-    counts = fuzz.fuzz_loader(150, same_draws=True)
+    counts = fuzz.fuzz_loader(150, same_draws=True, long=50_000)
     assert counts["tried"] >= 150
     assert min(counts["refused"], counts["gave questions"]) > 10
 

@@ -6,30 +6,16 @@ from matplotlib.lines import Line2D
 from matplotlib.style import context as style_context
 
 from demo.ideal import ideal_accuracy, ideal_aurc, ideal_coverage
-from report.figures.parts import (
-    NO_THINKING,
-    STYLE,
-    TEXT_WIDTH,
-    ResultFigure,
-    cells_by_budget,
-    conventional_cells,
-    counts_text,
-    draw_bars,
-    draw_grid,
-    label_figure,
-    line_style,
-    metric_ranges,
-    metric_values,
-)
+from report.figures import parts
 
 
-@style_context(STYLE)
+@style_context(parts.STYLE)
 def draw_against_ratio(summary: dict) -> Figure:
     """Four panels with a line per total budget; the conventional arm is a horizontal line.
 
     In the demo, thin lines behind the others show the ideal reasoner.
     """
-    figure = Figure(figsize=(TEXT_WIDTH, 6.0))
+    figure = Figure(figsize=(parts.TEXT_WIDTH, 6.0))
     panels = figure.subplots(2, 2, sharex=True).flat
     ideal = ideal_values(summary) if summary["run"]["is_demo"] else {}
     titles = {
@@ -43,15 +29,15 @@ def draw_against_ratio(summary: dict) -> Figure:
         panel.set_title(title)
     panel.set_ylim(bottom=0)
     label = "share of the budget for the answer stage (ANSWER_THINKING_RATIO)"
-    note = f"bands: 95% intervals; bars: 95% range of the ECE of a calibrated model; {counts_text(summary)}"
-    label_figure(figure, _legend_handles(summary, bool(ideal)), f"{label}\n{note}")
+    note = f"bands: 95% intervals; bars: 95% range of the ECE of a calibrated model; {parts.counts_text(summary)}"
+    parts.label_figure(figure, _legend_handles(summary, bool(ideal)), f"{label}\n{note}")
     return figure
 
 
 def ideal_values(summary: dict) -> dict[int, dict[str, list[float]]]:
     """Budget -> metric -> the ideal reasoner's value in each of the budget's cells, in their order."""
     values = {}
-    for budget, cells in cells_by_budget(summary).items():
+    for budget, cells in parts.cells_by_budget(summary).items():
         caps = [(cell["answer_budget"], cell["confidence_budget"]) for cell in cells]
         values[budget] = {
             "accuracy": [ideal_accuracy(answer_cap) for answer_cap, _ in caps],
@@ -62,9 +48,9 @@ def ideal_values(summary: dict) -> dict[int, dict[str, list[float]]]:
 
 
 def _draw_metric(panel: Axes, summary: dict, metric: str, ideal: dict[int, dict[str, list[float]]]) -> None:
-    budgets = cells_by_budget(summary)
+    budgets = parts.cells_by_budget(summary)
     for index, (budget, cells) in enumerate(budgets.items()):
-        style = line_style(index)
+        style = parts.line_style(index)
         ratios = np.array([cell["answer_thinking_ratio"] for cell in cells])
         aside = 0.02 * (index - (len(budgets) - 1) / 2)
         if len(ratios) == 1:  # the points of all budgets would cover each other
@@ -72,16 +58,17 @@ def _draw_metric(panel: Axes, summary: dict, metric: str, ideal: dict[int, dict[
         if metric in ideal.get(budget, {}):
             thin = style | {"linewidth": 0.6, "marker": "x" if len(ratios) == 1 else "", "markersize": 8, "zorder": 1.5}
             panel.plot(ratios, ideal[budget][metric], label=f"ideal {budget}", **thin)
-        panel.plot(ratios, metric_values(cells, metric), label=f"budget {budget}", **style)
+        panel.plot(ratios, parts.metric_values(cells, metric), label=f"budget {budget}", **style)
+        ranges = parts.metric_ranges(cells, metric)
         if metric == "ece":
-            draw_bars(panel, ratios + (0 if len(ratios) == 1 else aside), metric_ranges(cells, metric), style["color"])
+            parts.draw_bars(panel, ratios + (0 if len(ratios) == 1 else aside), ranges, style["color"])
         else:
-            _draw_band(panel, ratios, metric_ranges(cells, metric), style["color"])
-    for cell in conventional_cells(summary):
+            _draw_band(panel, ratios, ranges, style["color"])
+    for cell in parts.conventional_cells(summary):
         _draw_no_thinking(panel, cell, metric)
     panel.set_xlim(-0.06, 1.06)
     panel.set_xticks(*_ratio_ticks([cell["answer_thinking_ratio"] for cells in budgets.values() for cell in cells]))
-    draw_grid(panel)
+    parts.draw_grid(panel)
 
 
 def _ratio_ticks(ratios: list[float]) -> tuple[list[float], list[str]]:
@@ -101,30 +88,30 @@ def _draw_band(panel: Axes, x: np.ndarray, ranges: np.ndarray, colour: str) -> N
         look = {"facecolor": colour, "edgecolor": "none", "alpha": 0.15}
         panel.fill_between(x, *ranges.T, where=known & ~alone, **look)
     if alone.any():
-        draw_bars(panel, x[alone], ranges[alone], colour)
+        parts.draw_bars(panel, x[alone], ranges[alone], colour)
 
 
 def _draw_no_thinking(panel: Axes, cell: dict, metric: str) -> None:
-    value = metric_values([cell], metric)[0]
-    ranges = metric_ranges([cell], metric)
+    value = parts.metric_values([cell], metric)[0]
+    ranges = parts.metric_ranges([cell], metric)
     if not np.isnan(value):
-        panel.axhline(value, label="no thinking", zorder=1.8, **NO_THINKING)
+        panel.axhline(value, label="no thinking", zorder=1.8, **parts.NO_THINKING)
     if metric == "ece":
-        draw_bars(panel, np.array([1.045]), ranges, "black")
+        parts.draw_bars(panel, np.array([1.045]), ranges, "black")
     elif not np.isnan(ranges).any():
         panel.axhspan(*ranges[0], facecolor="black", alpha=0.08, linewidth=0, zorder=0.5)
 
 
 def _legend_handles(summary: dict, with_ideal: bool) -> list[Line2D]:
-    budgets = cells_by_budget(summary)
-    handles = [Line2D([], [], label=f"budget {budget}", **line_style(index)) for index, budget in enumerate(budgets)]
-    handles += [Line2D([], [], label="no thinking", **NO_THINKING) for _ in conventional_cells(summary)]
+    styles = {budget: parts.line_style(index) for index, budget in enumerate(parts.cells_by_budget(summary))}
+    handles = [Line2D([], [], label=f"budget {budget}", **style) for budget, style in styles.items()]
+    handles += [Line2D([], [], label="no thinking", **parts.NO_THINKING) for _ in parts.conventional_cells(summary)]
     if with_ideal:
         handles.append(Line2D([], [], color="0.4", linewidth=0.6, label="ideal reasoner"))
     return handles
 
 
-FIGURE = ResultFigure(
+FIGURE = parts.ResultFigure(
     "against_ratio.png", draw_against_ratio, "What each ratio is worth",
     "Accuracy, AURC, coverage at the target error and ECE of the verbalised confidence against the share of the budget"
     " that the answer stage gets. Each line is one total budget. Bands: 95% intervals by bootstrap over questions. ECE"

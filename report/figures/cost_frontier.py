@@ -5,47 +5,33 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.style import context as style_context
 
-from report.figures.parts import (
-    GREY,
-    STYLE,
-    TEXT_WIDTH,
-    ResultFigure,
-    cells_by_budget,
-    conventional_cells,
-    counts_text,
-    draw_grid,
-    label_figure,
-    line_style,
-    metric_ranges,
-    metric_values,
-    numbers,
-)
+from report.figures import parts
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top in pixels
 
 
-@style_context(STYLE)
+@style_context(parts.STYLE)
 def draw_cost_frontier(summary: dict) -> Figure:
     """Accuracy against mean thinking tokens per question, a point per cell, with the Pareto frontier."""
-    figure = Figure(figsize=(TEXT_WIDTH, 4.6))
+    figure = Figure(figsize=(parts.TEXT_WIDTH, 4.6))
     panel = figure.subplots()
-    budgets = cells_by_budget(summary)
+    budgets = parts.cells_by_budget(summary)
     frontier = pareto_frontier(summary["cells"])
     if frontier:
         x, y = [_mean_tokens(cell) for cell in frontier], [cell["accuracy"] for cell in frontier]
-        panel.step(x, y, where="post", color=GREY, linewidth=4, zorder=0.8, label="Pareto frontier")
+        panel.step(x, y, where="post", color=parts.GREY, linewidth=4, zorder=0.8, label="Pareto frontier")
     for index, (budget, cells) in enumerate(budgets.items()):
-        _draw_points(panel, cells, {"label": f"budget {budget}", "linewidth": 0.7, **line_style(index)})
+        _draw_points(panel, cells, {"label": f"budget {budget}", "linewidth": 0.7, **parts.line_style(index)})
     star = {"color": "black", "marker": "*", "markersize": 8, "linestyle": "none"}
-    _draw_points(panel, conventional_cells(summary), {"label": "no thinking", **star})
+    _draw_points(panel, parts.conventional_cells(summary), {"label": "no thinking", **star})
     panel.set_ylabel("accuracy (higher is better)")
     panel.margins(x=0.06, y=0.06)
     if not budgets:
         panel.set(xlim=(-1, 1), xticks=[0])
-    draw_grid(panel)
+    parts.draw_grid(panel)
     label = "mean thinking tokens per question, both stages (fewer is better)"
-    note = f"labels: ANSWER_THINKING_RATIO; bars: 95% intervals; {counts_text(summary)}"
-    label_figure(figure, panel.get_legend_handles_labels()[0], f"{label}\n{note}")
+    note = f"labels: ANSWER_THINKING_RATIO; bars: 95% intervals; {parts.counts_text(summary)}"
+    parts.label_figure(figure, panel.get_legend_handles_labels()[0], f"{label}\n{note}")
     _label_points(figure, panel, [cell for cells in budgets.values() for cell in cells if _has_point(cell)])
     return figure
 
@@ -70,9 +56,9 @@ def _mean_tokens(cell: dict) -> float | None:
 
 def _draw_points(panel: Axes, cells: list[dict], style: dict) -> None:
     if cells:
-        x = numbers([_mean_tokens(cell) for cell in cells])
-        panel.vlines(x, *metric_ranges(cells, "accuracy").T, color=style["color"], linewidth=0.9, alpha=0.6)
-        panel.plot(x, metric_values(cells, "accuracy"), **style)
+        x = parts.numbers([_mean_tokens(cell) for cell in cells])
+        panel.vlines(x, *parts.metric_ranges(cells, "accuracy").T, color=style["color"], linewidth=0.9, alpha=0.6)
+        panel.plot(x, parts.metric_values(cells, "accuracy"), **style)
 
 
 def _label_points(figure: Figure, panel: Axes, cells: list[dict]) -> None:
@@ -104,7 +90,7 @@ def _marker_boxes(points: list[np.ndarray], half: float) -> list[Box]:
 
 def _interval_boxes(panel: Axes, points: list[np.ndarray], cells: list[dict]) -> list[Box]:
     place = panel.transData.transform
-    ranges = metric_ranges(cells, "accuracy")
+    ranges = parts.metric_ranges(cells, "accuracy")
     return [
         (x - 1, place((0, low))[1], x + 1, place((0, high))[1])
         for (x, _), (low, high) in zip(points, ranges, strict=True)
@@ -119,7 +105,7 @@ def _overlap(first: Box, second: Box) -> float:
     return max(0.0, width) * max(0.0, height)
 
 
-FIGURE = ResultFigure(
+FIGURE = parts.ResultFigure(
     "cost_frontier.png", draw_cost_frontier, "What accuracy costs",
     "Accuracy with 95% intervals against the mean number of thinking tokens per question, both stages together. One"
     " point per cell, labelled with its ratio; the thin line joins the ratios of a budget in order. The grey steps are"

@@ -4,59 +4,48 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context as style_context
 
-from report.figures.parts import (
-    STYLE,
-    ResultFigure,
-    cells_by_budget,
-    conventional_cells,
-    label_figure,
-    numbers,
-    panel_grid,
-    ratio_text,
-    say_nothing_to_show,
-    verbalised,
-)
+from report.figures import parts
 
 
-@style_context(STYLE)
+@style_context(parts.STYLE)
 def draw_position_bias(summary: dict) -> Figure:
     """Shares chosen and correct per letter: the conventional arm, then the cell of lowest AURC of each budget.
 
     A budget without any AURC has no panel.
     """
-    best = [_lowest_aurc(cells) for cells in cells_by_budget(summary).values()]
-    cells = conventional_cells(summary) + [cell for cell in best if cell is not None]
+    best = [_lowest_aurc(cells) for cells in parts.cells_by_budget(summary).values()]
+    cells = parts.conventional_cells(summary) + [cell for cell in best if cell is not None]
     most_letters = max((len(cell["position_bias"]) for cell in cells), default=0)
     per_row = 4 if most_letters <= 6 else 2 if most_letters <= 14 else 1
-    figure, panels = panel_grid(max(1, len(cells)), per_row, height=2.2)
+    figure, panels = parts.panel_grid(max(1, len(cells)), per_row, height=2.2)
     for panel, cell in zip(panels, cells, strict=False):
         _draw_cell(panel, cell)
     if not cells:
-        say_nothing_to_show(panels[0], "no cell with an AURC")
-    label_figure(figure, panels[0].get_legend_handles_labels()[0], "letter of the option as shown")
+        parts.say_nothing_to_show(panels[0], "no cell with an AURC")
+    parts.label_figure(figure, panels[0].get_legend_handles_labels()[0], "letter of the option as shown")
     figure.supylabel("share of records")
     return figure
 
 
 def _lowest_aurc(cells: list[dict]) -> dict | None:
-    known = [cell for cell in cells if verbalised(cell)["aurc"] is not None]
-    return min(known, key=lambda cell: verbalised(cell)["aurc"], default=None)
+    known = [cell for cell in cells if parts.verbalised(cell)["aurc"] is not None]
+    return min(known, key=lambda cell: parts.verbalised(cell)["aurc"], default=None)
 
 
 def _draw_cell(panel: Axes, cell: dict) -> None:
     letters = [row["letter"] for row in cell["position_bias"]]
     x = np.arange(len(letters))
-    chosen = numbers([row["share_chosen"] for row in cell["position_bias"]])
-    correct = numbers([row["share_correct"] for row in cell["position_bias"]])
+    chosen = parts.numbers([row["share_chosen"] for row in cell["position_bias"]])
+    correct = parts.numbers([row["share_correct"] for row in cell["position_bias"]])
     panel.bar(x, chosen, 0.7, color="#56B4E9", label="chosen")
     panel.plot(x, correct, "D", color="black", markersize=5, markerfacecolor="white", label="correct")
     panel.set_xticks(x, letters)
     budget = f"budget {cell['total_budget']}, " if cell["total_budget"] else ""
-    panel.set_title(f"{budget}{ratio_text(cell)}\nn = {cell['n_records'] - cell['n_errors']:,}", fontsize=8)
+    panel.set_title(f"{budget}{parts.ratio_text(cell)}\nn = {cell['n_records'] - cell['n_errors']:,}", fontsize=8)
     panel.set_ylim(bottom=0)
 
 
-FIGURE = ResultFigure(
+FIGURE = parts.ResultFigure(
     "position_bias.png", draw_position_bias, "Position bias",
     "How often each letter was chosen (bars) and how often it was correct (diamonds), without thinking and in the cell"
     " of lowest AURC of each total budget. Where a bar is higher than its diamond, the letter is chosen too often.",

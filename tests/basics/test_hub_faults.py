@@ -86,8 +86,8 @@ def data_folder(tmp_path):
 def test_each_fault_of_the_hub_is_one_line_and_none_is_left_in_the_cache(tiny_folder, data_folder, tmp_path):
     folders = {"owner/tiny": str(tiny_folder), "datasets/owner/questions": str(data_folder)}
     environment = os.environ | {
-        "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "no_proxy": "127.0.0.1",
-        "HF_HUB_ETAG_TIMEOUT": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "1",
+        "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'support'}",
+        "no_proxy": "127.0.0.1", "HF_HUB_ETAG_TIMEOUT": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "1",
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", _LOAD, json.dumps(folders), json.dumps([case for case, _ in CASES])],

@@ -65,5 +65,5 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     """The line for a run folder that cannot be written to."""
     return UserError(
         f"{path}: cannot be written ({reason(error)}); what was computed before is kept, and the same command goes on"
-        " there once this is mended"
+        " there once this is fixed"
     )

@@ -61,9 +61,9 @@ class Reading:
     thinking_ids: the tokens that the model sampled inside the think block, at most `cap`; the tags are not among them.
     thinking: their text; a cut inside a character shows as U+FFFD.
     stopped: "natural" if the model closed the block within the cap, "capped" if it was closed for it, "none" at cap 0;
-        None if the thought broke off with an error.
-    prompt_tokens: of the rendered chat template. injected_tokens: think tags and closing text, the closing tag counted
-        also where the model wrote it. readout_tokens: fed for the read-outs. None of these is thinking.
+        None if the thought ended with an error.
+    prompt_tokens: of the rendered chat template. injected_tokens: think tags and closing text; the closing tag counts
+        even if the model wrote it. readout_tokens: fed for the read-outs. None of these counts as thinking.
     readouts: by name; None if it could not be computed, and then `error` says why.
     """
 

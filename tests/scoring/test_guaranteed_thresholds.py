@@ -64,3 +64,15 @@ def test_missing_confidences_count_and_are_never_used():
 @pytest.mark.parametrize("start", guaranteed_thresholds.STARTS)
 def test_every_start_lies_on_the_grid_exactly(start):
     assert start == guaranteed_thresholds.GRID[round(start * 100)]
+
+
+def test_the_starts_share_the_error_level():
+    """Without an error n answers meet 5% by chance with probability 0.95 ** n, which a fifth of 0.05 allows from 90."""
+    assert 0.95**90 <= 0.05 / 5 < 0.95**89
+    assert guaranteed_threshold(*answers((0.99, 89, 0)), 0.05)["threshold"] is None
+    assert guaranteed_threshold(*answers((0.99, 90, 0)), 0.05)["n_used"] == 90
+
+
+def test_the_walk_may_end_at_zero_where_every_answer_is_used():
+    found = guaranteed_threshold(*answers((0.99, 200, 0), (0.0, 50, 0)), 0.05)
+    assert (found["threshold"], found["coverage"], found["n_used"]) == (0.0, 1.0, 250)

@@ -13,8 +13,10 @@ from evaluation_tool import (
     P_TRUE_READOUT,
     answer_prompt,
     answer_readout,
+    answer_request,
     check_caps,
     confidence_prompt,
+    confidence_request,
     make_record,
     prompts_identity,
     sampled_thinking_tokens,
@@ -23,6 +25,7 @@ from evaluation_tool import (
 from questions.option_orders import Unit
 from questions.question_sets import Question
 from runs.budgets import make_cells
+from scoring import metrics
 from thinking.model_interface import Reading, ReadoutResult
 
 # --- prompts beside their read-outs --------------------------------------------------------------------------------
@@ -269,3 +272,108 @@ def test_cells_are_kept_apart():
     other = {"total_budget": 40, "answer_budget": 20, "confidence_budget": 20}
     summary = summarise([make_test_record("a", 0.9, True), make_test_record("a", 0.1, False, **other)], 0.05, 1)
     assert [(cell["total_budget"], cell["accuracy"]) for cell in summary["cells"]] == [(20, 1.0), (40, 0.0)]
+
+
+def figures_of(confidence, is_correct):
+    """Every figure that has an interval, of records that may be there several times."""
+    right, wrong = confidence[is_correct][:, None], confidence[~is_correct]
+    return {
+        "brier": np.mean((confidence - is_correct) ** 2),
+        "auroc": np.mean((right > wrong) + (right == wrong) / 2),
+        "aurc": metrics.aurc(confidence, is_correct),
+        "coverage_at_target": metrics.coverage_at_target(confidence, is_correct, 0.2),
+        "overconfidence": confidence.mean() - is_correct.mean(),
+    }
+
+
+def test_each_interval_is_that_of_its_own_figure_and_whole_questions_are_drawn():
+    """The permutations of a question agree, so intervals over single records would be narrower."""
+    rng = np.random.default_rng(3)
+    knows, noise = rng.random(40) < 0.6, rng.random(40)
+    is_correct, confidence = np.repeat(knows, 2), np.repeat(0.6 * noise + 0.4 * knows * rng.random(40), 2)
+    records = [
+        make_test_record(f"q{number // 2:02}", confidence[number], bool(is_correct[number]), permutation=number % 2)
+        for number in range(80)
+    ]
+    summary = summarise(records, target_error=0.2, seed=1)["cells"][0]
+    draws = metrics.question_resamples(40, np.random.default_rng(1))
+    drawn = [np.repeat(np.arange(80), np.repeat(times, 2)) for times in draws]
+    expected = {"accuracy": np.percentile([is_correct[these].mean() for these in drawn], [2.5, 97.5])}
+    resampled = [figures_of(confidence[these], is_correct[these]) for these in drawn]
+    expected |= {name: np.percentile([one[name] for one in resampled], [2.5, 97.5]) for name in resampled[0]}
+    found = summary["confidences"]["confidence"] | {"accuracy_interval": summary["accuracy_interval"]}
+    for name, ends in expected.items():
+        assert list(found[f"{name}_interval"].values()) == pytest.approx(ends), name
+    for name, value in figures_of(confidence, is_correct).items():
+        assert found[name] == pytest.approx(value), name
+
+
+def test_each_confidence_has_figures_of_its_own_and_the_curve_is_that_of_the_verbalised_one():
+    names = ("confidence", "confidence_expectation", "p_true", "answer_probability")
+    given = {name: (0.1 + place / 10, 0.6 + place / 10) for place, name in enumerate(names)}
+    records = [
+        make_test_record(question, 0.5, question == "b") | {name: given[name][place] for name in names}
+        for place, question in enumerate("ab")
+    ]
+    cell = one_cell(records)
+    for name, (wrong, right) in given.items():
+        assert cell["confidences"][name]["mean_confidence"] == pytest.approx((wrong + right) / 2)
+        assert cell["confidences"][name]["brier"] == pytest.approx((wrong**2 + (1 - right) ** 2) / 2)
+    assert cell["risk_coverage"] == {"threshold": [0.6, 0.1], "coverage": [0.5, 1.0], "selective_risk": [0.0, 0.5]}
+
+
+def test_tokens_are_summed_by_stage_and_kind_and_a_stage_that_is_missing_adds_none():
+    kinds = ("prompt_tokens", "thinking_tokens", "injected_tokens", "readout_tokens")
+
+    def counted(stage, *numbers):
+        return {f"{stage}_{kind}": number for kind, number in zip(kinds, numbers, strict=True)}
+
+    first = make_test_record("a", 0.9, True) | counted("answer", 100, 7, 20, 3) | counted("confidence", 200, 5, 31, 2)
+    second = make_test_record("b", None, True) | counted("answer", 1000, 10, 41, 4)
+    second |= counted("confidence", None, None, None, None) | {"confidence_stopped": None}
+    summary = summarise([first, second], 0.05, 1)
+    (cell,) = summary["cells"]
+    assert cell["tokens"] == {
+        "answer": dict(zip(kinds, (1100, 17, 61, 7), strict=True)),
+        "confidence": dict(zip(kinds, (200, 5, 31, 2), strict=True)),
+    }
+    assert summary["standalone_thinking_tokens"] == {"answer": 17, "confidence": 5, "total": 22}
+    assert summary["sampled_thinking_tokens"] == {"answer": 17, "confidence": 5, "total": 22}
+    audit = cell["budget_audit"]["confidence"]
+    assert (audit["n_records"], audit["mean_thinking_tokens"], audit["max_thinking_tokens"]) == (1, 5.0, 5)
+    assert cell["budget_audit"]["answer"]["mean_thinking_tokens"] == 8.5
+
+
+def test_calibration_is_that_of_the_records_which_have_a_confidence():
+    """The third answer is right and lacks its confidence: accuracy counts no error, so of two records one is right."""
+    cell = one_cell([
+        make_test_record("a", 0.9, True),
+        make_test_record("b", 0.5, False),
+        make_test_record("c", None, True),
+    ])
+    assert cell["accuracy"] == 0.5
+    verbalised = cell["confidences"]["confidence"]
+    assert (verbalised["n"], verbalised["n_missing"], verbalised["overconfidence"]) == (2, 1, pytest.approx(0.2))
+    assert verbalised["uncertainty"] == 0.25
+
+
+def test_the_largest_overshoot_is_that_of_either_stage_in_any_cell():
+    other = {"total_budget": 40, "answer_budget": 20, "confidence_budget": 20}
+    for stage, used, overshoot in (("answer", 23, 3), ("confidence", 27, 7)):
+        records = [make_test_record("a", 0.9, True), make_test_record("a", 0.9, True, **other)]
+        records[1][f"{stage}_thinking_tokens"] = used
+        assert summarise(records, 0.05, 1)["largest_overshoot"] == overshoot
+
+
+def test_both_stages_show_the_options_in_the_order_of_the_unit():
+    unit = Unit(Question("q", "Why?", ("one", "two", "three"), 1, None), 3, (2, 0, 1))
+    shown = "Why?\nA) three\nB) one\nC) two\n"
+    answer, judge = answer_request(unit, (5,), 42), confidence_request(unit, 1, (7, 9), 42)
+    assert shown in answer.user_text
+    assert shown in judge.user_text
+    assert "Proposed answer: B) one\n" in judge.user_text
+    assert (answer.caps, judge.caps) == ((5,), (7, 9))
+    assert (answer.readouts, judge.readouts) == (
+        {"answer": answer_readout(3)}, {"confidence": CONFIDENCE_READOUT, "p_true": P_TRUE_READOUT},
+    )  # fmt: skip
+    assert (answer.random_key, judge.random_key) == ('[42,"q",3,"answer",null]', '[42,"q",3,"confidence",1]')

@@ -14,8 +14,8 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
 from basics.errors import UserError
 from evaluation_tool import P_TRUE_READOUT
 from thinking.model_interface import ThoughtRequest
-from thinking.prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING
-from thinking.sampling import uniforms
+from thinking.prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING, OPENING
+from thinking.sampling import choose_tokens, uniforms
 
 
 @pytest.fixture(scope="module")
@@ -389,3 +389,49 @@ def test_the_real_vocabulary_runs(tmp_path, qwen3_encoder):
         assert reading.thinking_tokens == reading.cap
         assert len(reading.readouts["confidence"].probabilities) == 101
         assert sum(reading.readouts["confidence"].probabilities) == pytest.approx(1)
+
+
+def chosen_by_any_uniform(scores, top_p, top_k):
+    draws = torch.linspace(0, 1 - 2**-53, 401, dtype=torch.float64)
+    tokens, _ = choose_tokens(torch.tensor([scores]).expand(len(draws), -1), draws, 1.0, top_p, top_k)
+    return set(tokens.tolist())
+
+
+@pytest.mark.parametrize("top_k", [0, 4])
+def test_top_p_ends_with_the_token_that_reaches_it(top_k):
+    """Four of equal probability: two hold a half exactly, and a hair more takes a third."""
+    scores = [-torch.inf, 2.0, 2.0, 2.0, 2.0]
+    assert len(chosen_by_any_uniform(scores, 0.5, top_k)) == 2
+    assert len(chosen_by_any_uniform(scores, 0.5001, top_k)) == 3
+    assert len(chosen_by_any_uniform(scores, 0.4999, top_k)) == 2
+    assert len(chosen_by_any_uniform(scores, 0.25, top_k)) == 1
+
+
+@pytest.mark.parametrize(
+    ("top_k", "possible"), [(1, {3}), (2, {1, 3}), (3, {0, 1, 3}), (4, {0, 1, 2, 3}), (9, {0, 1, 2, 3})]
+)
+def test_top_k_keeps_exactly_so_many_tokens_from_one_to_the_whole_vocabulary(top_k, possible):
+    assert chosen_by_any_uniform([0.2, 0.3, 0.1, 0.4], 1.0, top_k) == possible
+    assert chosen_by_any_uniform([0.2, 0.3, 0.1, 0.4], 1.0, 0) == {0, 1, 2, 3}
+
+
+def test_the_tokens_of_prompt_closing_and_readouts_are_counted_apart(tiny_model, readings, requests):
+    """Without the program's own trees: read-outs feed every beginning of their texts once, the last token never."""
+    encoder, tokenizer = tiny_model.encoder, tiny_model.encoder.tokenizer
+    spelt = [encoder.encode_plain(one.prefix + text) for one in READOUTS.values() for c in one.choices for text in c]
+    fed = {tuple(ids[:length]) for ids in spelt for length in range(1, len(ids))}
+    # the program's texts are encoded one by one: "\n" of the opening must not merge with "\n\n" behind it
+    injected = {"none": (), "natural": (OPENING, NATURAL_CLOSING), "capped": (OPENING, CAPPED_CLOSING)}
+    stops = set()
+    for source, of_request in zip(requests, readings, strict=True):
+        for reading in of_request:
+            stops.add(reading.stopped)
+            chat = [{"role": "user", "content": source.user_text}]
+            template = tokenizer.apply_chat_template(
+                chat, tokenize=False, add_generation_prompt=True, enable_thinking=reading.cap > 0
+            )
+            assert reading.prompt_tokens == len(encoder.encode_control(template))
+            injected_ids = [encoder.encode_control(text) for text in injected[reading.stopped]]
+            assert reading.injected_tokens == sum(map(len, injected_ids))
+            assert reading.readout_tokens == len(fed)
+    assert stops == {"none", "natural", "capped"}

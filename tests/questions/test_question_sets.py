@@ -934,3 +934,21 @@ def test_which_real_questions_are_not_permuted_and_which_options_keep_their_plac
     assert as_given == 40  # 36 cite options, 3 have one behind "... above", 1 has one to move
     assert set(kept) == {True}
     assert kept[True] > 700
+
+
+def test_two_numbers_too_large_may_be_slips_in_a_small_file_and_three_are_not(tmp_path):
+    question_set = load_rows(keyed_rows([0, 1, 2, 3] * 4 + [4, 4]), tmp_path)
+    assert (len(question_set.questions), len(question_set.skipped)) == (16, 2)
+    path = tmp_path / "three.json"
+    path.write_text(json.dumps(keyed_rows([0, 1, 2, 3] * 4 + [4, 4, 4])))
+    assert "from 0 in some rows and from 1 in others (3 of 19 rows" in refusal(path)
+
+
+@pytest.mark.parametrize(("n_letters", "is_settled"), [(19, True), (18, False)])
+def test_one_contrary_key_of_twenty_leaves_the_way_of_reading_settled(n_letters, is_settled, tmp_path):
+    letters, text = keyed_rows(["C", "D"] * 10)[:n_letters], keyed_rows(["five"], ["four", "five", "six"])
+    open_row = mmlu_row(question="Which group?", choices=["A", "AB", "B", "O"], answer="B")
+    question_set = load_rows([*letters, *text, open_row], tmp_path)
+    read = [one.correct_option for one in question_set.questions if one.question == "Which group?"]
+    assert read == ([1] if is_settled else [])
+    assert len(question_set.skipped) == (0 if is_settled else 1)

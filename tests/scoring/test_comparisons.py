@@ -189,3 +189,21 @@ def test_a_cell_of_errors_takes_the_verdict_away_and_nothing_crashes():
     comparisons = summarise(records_of(200, 0.0, 0.5) + broken, 0.05, 1)["comparisons"]
     assert comparisons["by_budget"][0]["n_missing"] == 40
     assert "40 of 80 records" in comparisons["by_budget"][0]["answer"]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "chosen"),
+    [((0.45, 0.551), 0.45), ((0.449, 0.55), 0.55), ((0.499, 0.502), 0.499), ((0.498, 0.501), 0.501)],
+)
+def test_the_nearer_of_two_ratios_on_both_sides_of_a_half_is_compared(ratios, chosen):
+    records = records_of(0, None, 0.25)
+    for ratio in ratios:
+        records += records_of(200, ratio, 0.5)
+    assert summarise(records, 0.05, 1)["comparisons"]["conventional"]["answer_thinking_ratio"] == chosen
+
+
+def test_twenty_questions_are_enough_for_a_verdict_and_nineteen_are_not():
+    (enough,) = compare(arms_of(20, 0.2, 0.8), 20, 20)["by_budget"]
+    assert enough["no_verdict"] is None
+    (too_few,) = compare(arms_of(19, 0.2, 0.8), 19, 19)["by_budget"]
+    assert too_few["no_verdict"] == "19 questions are too few, 20 are needed"

@@ -79,3 +79,30 @@ def test_a_stage_that_never_thinks_has_no_saturation_and_a_long_cap_a_curve_of_1
 def test_thoughts_that_broke_are_not_in_the_curve():
     broken = cell_of(make_test_record("a", None, None, predicted_option=None, **thought(3, None)))
     assert {point["share_natural"] for point in diagnostics.saturation([broken], "answer")} == {None}
+
+
+def test_consistency_is_of_options_and_not_of_the_letters_they_are_shown_with():
+    def shown(question_id, permutation, order, letter):
+        return make_test_record(
+            question_id, 0.5, False, permutation=permutation, option_order=order, predicted_option=letter
+        )
+
+    # "a" chooses one option under three letters, "b" three options under one letter
+    one_option = [shown("a", 0, [0, 1, 2], 0), shown("a", 1, [2, 0, 1], 1), shown("a", 2, [1, 2, 0], 2)]
+    one_letter = [shown("b", 0, [0, 1, 2], 0), shown("b", 1, [2, 0, 1], 0), shown("b", 2, [1, 2, 0], 0)]
+    assert diagnostics.answer_consistency(cell_of(*one_option)) == 1.0
+    assert diagnostics.answer_consistency(cell_of(*one_letter)) == 0.0
+    assert diagnostics.answer_consistency(cell_of(*one_option, *one_letter)) == 0.5
+
+
+def test_a_thought_that_broke_is_in_the_audit_but_neither_capped_nor_not():
+    audit = diagnostics.budget_audit(
+        cell_of(
+            make_test_record("a", 0.9, True, **thought(10, "capped")),
+            make_test_record("b", 0.9, True, **thought(4, "natural")),
+            make_test_record("c", None, None, predicted_option=None, **thought(1, None)),
+        ),
+        "answer",
+    )
+    assert (audit["n_records"], audit["share_capped"], audit["mean_thinking_tokens"]) == (3, 0.5, 5.0)
+    assert audit["max_thinking_tokens"] == 10

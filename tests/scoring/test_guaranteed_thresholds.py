@@ -73,3 +73,15 @@ def test_the_tail_is_that_of_scipys_binomial(target):
     np.testing.assert_allclose(
         guaranteed_thresholds.bdtr(wrong, used, target), stats.binom.cdf(wrong, used, target), rtol=1e-9, atol=1e-300
     )
+
+
+def test_the_starts_share_the_error_level():
+    """Without an error n answers meet 5% by chance with probability 0.95 ** n, which a fifth of 0.05 allows from 90."""
+    assert 0.95**90 <= 0.05 / 5 < 0.95**89
+    assert guaranteed_threshold(*answers((0.99, 89, 0)), 0.05)["threshold"] is None
+    assert guaranteed_threshold(*answers((0.99, 90, 0)), 0.05)["n_used"] == 90
+
+
+def test_the_walk_may_end_at_zero_where_every_answer_is_used():
+    found = guaranteed_threshold(*answers((0.99, 200, 0), (0.0, 50, 0)), 0.05)
+    assert (found["threshold"], found["coverage"], found["n_used"]) == (0.0, 1.0, 250)

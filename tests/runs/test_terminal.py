@@ -1,0 +1,54 @@
+"""The closing table and the answer in words: every number in its own column."""
+from runs.terminal import answer_text, results_table
+
+
+def cell(budget, ratio, accuracy, interval, **verbalised):
+    return {
+        "total_budget": budget, "answer_thinking_ratio": ratio, "n_records": 1234, "accuracy": accuracy,
+        "accuracy_interval": interval, "confidences": {"confidence": verbalised},
+    }  # fmt: skip
+
+
+FULL = cell(
+    200, 0.25, 0.511, {"low": 0.411, "high": 0.611},
+    ece=0.121, brier=0.232, auroc=0.743, aurc=0.354, coverage_at_target=0.465, n_missing=3,
+)  # fmt: skip
+EMPTY = cell(
+    0, None, None, None, ece=None, brier=None, auroc=None, aurc=None, coverage_at_target=None, n_missing=20
+)
+SUMMARY = {
+    "target_error": 0.05, "cells": [EMPTY, FULL], "n_records": 2468, "n_errors": 7, "largest_overshoot": 0,
+    "sampled_thinking_tokens": {"total": 11_111}, "standalone_thinking_tokens": {"total": 22_222},
+    "run": {"questions": {"used": 40, "loaded": 50, "n_skipped": 6}},
+}  # fmt: skip
+
+
+def test_every_figure_of_the_table_stands_below_its_name():
+    header, empty, full = results_table(SUMMARY).split("\n")[1:4]
+    names = ["budget", "ratio", "records", "accuracy", "95%", "interval", "ECE", "Brier", "AUROC", "AURC", "cover@0.05"]
+    assert header.split() == names
+    shown = ["200", "0.25", "1,234", "0.511", "0.411-0.611", "0.121", "0.232", "0.743", "0.354", "0.465"]
+    assert full.split() == shown
+    assert empty.split() == ["0", "-", "1,234", *"-------"]
+    ends = [header.index(name) + len(name) for name in names if name != "95%"]
+    assert [full.index(value) + len(value) for value in shown] == ends
+
+
+def test_below_the_table_stands_what_was_missing_and_what_sharing_thoughts_saved():
+    assert results_table(SUMMARY).split("\n")[5:] == [
+        "Records: 2,468, with errors: 7, without a confidence: 23.",
+        "Questions: 40 of 50. Rows skipped: 6 (config.json lists them).",
+        "Budget audit: 2,468 records, largest overshoot 0 tokens.",
+        "Thinking tokens: 11,111 sampled; the 2 cells run one by one would have sampled 22,222.",
+    ]
+    alone = SUMMARY | {"cells": [FULL], "run": {"questions": {"used": 50, "loaded": 50, "n_skipped": 0}}}
+    assert results_table(alone).split("\n")[5] == "Questions: 50 of 50. Rows skipped: 0."
+    assert results_table(alone).endswith("Thinking tokens: 11,111 sampled; one cell.")
+
+
+def test_the_answer_has_a_paragraph_per_budget_and_one_for_the_conventional_arm():
+    budgets, arm = [{"answer": "First."}, {"answer": "Second."}], {"answer": "Third."}
+    assert answer_text({"by_budget": budgets, "conventional": arm}) == "\nFirst.\nSecond.\nThird.\n"
+    assert answer_text({"by_budget": [], "conventional": None}) == (
+        "\nThere is nothing to compare: this run has a single arm.\n"
+    )

@@ -500,7 +500,9 @@ def test_a_prompt_that_does_not_fit_alone_is_named_with_its_length_and_the_memor
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_once_there_is_room(finished, tmp_path, capsys):
     """RLIMIT_FSIZE stands for the full disk: writes past the limit fail in the same place."""
-    room = (run_folder(finished) / "records.jsonl").stat().st_size // 2
+    config, journal = [(run_folder(finished) / name).stat().st_size for name in ("config.json", "records.jsonl")]
+    room = (config + journal) // 2  # the journal is the first file that does not fit
+    assert config < room < journal
     arguments = with_flag(with_flag(finished, "--batch-size", "1"), "--save-dir", str(tmp_path / "full"))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))

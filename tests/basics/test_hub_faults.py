@@ -125,7 +125,7 @@ def test_a_socks_proxy_without_its_package_is_one_line(tmp_path):
     }  # fmt: skip
     script = "import sys; sys.modules['socksio'] = None\n" + _SOCKS
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300, check=True
     )
     fault = "ALL_PROXY asks for a SOCKS proxy, which needs one more package: pip install socksio"
     model, data = done.stdout.splitlines()

@@ -277,11 +277,11 @@ def test_cells_are_kept_apart():
 def figures_of(confidence, is_correct):
     """Every figure that has an interval, of records that may be there several times."""
     right, wrong = confidence[is_correct][:, None], confidence[~is_correct]
+    observed = metrics.observed_metrics(confidence, is_correct, 0.2)
     return {
         "brier": np.mean((confidence - is_correct) ** 2),
         "auroc": np.mean((right > wrong) + (right == wrong) / 2),
-        "aurc": metrics.aurc(confidence, is_correct),
-        "coverage_at_target": metrics.coverage_at_target(confidence, is_correct, 0.2),
+        **{name: observed[name] for name in ("aurc", "coverage_at_target")},
         "overconfidence": confidence.mean() - is_correct.mean(),
     }
 

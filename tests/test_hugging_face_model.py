@@ -15,7 +15,7 @@ from basics.errors import UserError
 from evaluation_tool import P_TRUE_READOUT
 from thinking.model_interface import ThoughtRequest
 from thinking.prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING, OPENING
-from thinking.sampling import choose_tokens, uniforms
+from thinking.sampling import Sampling, choose_tokens, uniforms
 
 
 @pytest.fixture(scope="module")
@@ -393,7 +393,7 @@ def test_the_real_vocabulary_runs(tmp_path, qwen3_encoder):
 
 def chosen_by_any_uniform(scores, top_p, top_k):
     draws = torch.linspace(0, 1 - 2**-53, 401, dtype=torch.float64)
-    tokens, _ = choose_tokens(torch.tensor([scores]).expand(len(draws), -1), draws, 1.0, top_p, top_k)
+    tokens, _ = choose_tokens(torch.tensor([scores]).expand(len(draws), -1), draws, Sampling(1.0, top_p, top_k))
     return set(tokens.tolist())
 
 

@@ -27,6 +27,7 @@ from evaluation_tool import CONFIDENCE_NAMES, answer_request, confidence_request
 from hugging_face_model import HuggingFaceModel
 from questions.option_orders import Unit, permuted
 from questions.question_sets import Question, select_questions
+from report.figures import FIGURES
 from runs import identity, stop_signals
 from runs.budgets import make_cells
 from runs.check import check_results, run_problems
@@ -63,7 +64,8 @@ def test_a_run_leaves_every_record_with_every_field_its_figures_and_its_report(a
     assert summary["run"]["settings"]["TOTAL_BUDGET"] == [20]
     assert summary["run"]["is_demo"] is False
     assert [process["seconds"] > 0 for process in summary["run"]["processes"]] == [True]
-    assert check_results(str(folder)) == 0  # figures and report are there too
+    pages = [*(f"figures/{figure.file_name}" for figure in FIGURES), "report.html"]
+    assert check_results([str(folder)], dict.fromkeys(pages, "--redraw")) == 0
 
 
 def test_the_summary_is_a_function_of_the_records(finished):
@@ -127,7 +129,7 @@ def test_what_decides_the_records_decides_the_folder(finished, tmp_path, monkeyp
         arguments[3] = str(tmp_path / "questions.json")
         Path(arguments[3]).write_text(text, encoding="utf-8")
     else:
-        monkeypatch.setattr(run_experiment, "prompts_identity", lambda: {"answer_prompt": "another"})
+        monkeypatch.setattr(identity, "prompts_identity", lambda: {"answer_prompt": "another"})
     arguments[5] = str(tmp_path / "other_results")
     assert run_experiment.main(arguments) == 0
     after = run_folder(arguments).name
@@ -610,22 +612,21 @@ def test_names_that_the_terminal_cannot_write_do_not_end_a_run(arguments, tmp_pa
     assert "fr\\xe4gen \\u65e5\\u672c.json" in done.stdout.decode("ascii")
 
 
-@pytest.mark.parametrize("program", ["run_experiment.py", "plot_results.py", "report.py"])
-def test_a_python_without_the_packages_is_one_line(program):
+def test_a_python_without_the_packages_is_one_line():
     done = subprocess.run(
-        [sys.executable, "-S", str(SCRIPT.with_name(program)), "--help"],  # -S: without site-packages
+        [sys.executable, "-S", str(SCRIPT), "--help"],  # -S: without site-packages
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 2
     assert re.fullmatch(
-        rf"{program}: the package '\w+' is not installed; this is \S+: start the program with `make demo` or"
+        r"run_experiment\.py: the package '\w+' is not installed; this is \S+: start the program with `make demo` or"
         r" `make run`, which install what is missing, or run `pip install -r requirements.txt`\n",
         done.stderr,
     )
 
 
 def test_a_package_that_is_missing_once_the_run_has_begun_is_one_line(arguments, capsys, monkeypatch):
-    monkeypatch.delitem(sys.modules, "hugging_face_model")
+    monkeypatch.delitem(sys.modules, "thinking.libraries")  # the first of a run that needs it
     monkeypatch.setitem(sys.modules, "torch", None)
     assert "the package 'torch' is not installed" in refusal(arguments, capsys)
 

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from random import Random
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,13 +32,13 @@ from evaluation_tool import (
     P_TRUE_READOUT,
     answer_readout,
     answer_request,
-    chosen_option,
     confidence_request,
 )
 from hugging_face_model import HuggingFaceModel
 from questions.question_sets import load_questions
 from runs.budgets import split_budget
 from thinking.prompt_encoder import PromptEncoder
+from thinking.two_stages import chosen_answer
 
 MODEL, QUESTIONS = DEMO / "model", DEMO / "questions.jsonl"
 ONE_TOKEN_WORDS = [*(f" {name}" for name in (*NAMES, *GATEWAYS)), *(f">{name}" for name in (*NAMES, *GATEWAYS))]
@@ -105,7 +106,7 @@ def test_the_best_ratio_depends_on_the_budget(total_budget, best_ratio, aurc):
 
 
 def test_the_ideal_agrees_with_a_simulation_of_the_reasoner():
-    from scoring.metrics import aurc, auroc
+    from scoring.metrics import observed_metrics
 
     random, confidence, is_correct = Random(0), [], []
     for number in range(60_000):
@@ -113,8 +114,9 @@ def test_the_ideal_agrees_with_a_simulation_of_the_reasoner():
         right = hops <= 29 or random.random() < 0.25  # answer budget 150, confidence budget 50: 29 and 9 hops
         is_correct.append(right)
         confidence.append(float(right) if hops <= 9 else (20 + 31 * 0.25) / 51)
-    assert ideal_aurc(150, 50) == pytest.approx(aurc(confidence, is_correct), abs=0.01)
-    assert ideal_auroc(150, 50) == pytest.approx(auroc(confidence, is_correct), abs=0.01)
+    observed = observed_metrics(np.array(confidence), np.array(is_correct), 0.05)
+    assert ideal_aurc(150, 50) == pytest.approx(observed["aurc"], abs=0.01)
+    assert ideal_auroc(150, 50) == pytest.approx(observed["auroc"], abs=0.01)
 
 
 # --- task and tokenizer ------------------------------------------------------------------------------------------
@@ -234,7 +236,7 @@ def test_the_model_thinks_and_its_budget_counts(model):
     """Ten chains of 1 to 10 hops: solved and judged rightly with 60 tokens, and not with none."""
     units = read_units(QUESTIONS)[:10]
     answers = model.read_thoughts([answer_request(unit, (0, 60), seed=0) for unit in units])
-    chosen = [[chosen_option(reading) for reading in readings] for readings in answers]
+    chosen = [[chosen_answer(reading) for reading in readings] for readings in answers]
     assert sum(of_unit[1] == unit.correct_option for of_unit, unit in zip(chosen, units, strict=True)) >= 9
     assert sum(of_unit[0] == unit.correct_option for of_unit, unit in zip(chosen, units, strict=True)) <= 7
 

@@ -262,7 +262,7 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         if error.errno not in DISK_FAULTS:
             raise
-        return ended(2, f"cannot write: {error.strerror}; the same command goes on once this is mended")
+        return ended(2, f"cannot write: {error.strerror}; the same command goes on once this is fixed")
     return 0
 
 

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from string import ascii_uppercase
 
 from basics.strict_json import sha256_of
-from questions.question_sets import Question
+from questions.question import Question
 
 
 @dataclass(frozen=True, slots=True)  # slots: there are several per question, all in memory

@@ -7,7 +7,8 @@ from pathlib import Path
 from basics.errors import UserError, one_line
 from basics.strict_json import OTHER_SHAPE, sha256_of, strict_json
 from evaluation_tool import summarise
-from questions.question_sets import Question, fingerprint
+from questions.question import Question
+from questions.question_sets import fingerprint
 from runs.journal import process_journals, read_records
 from runs.results_folder import SCHEMA_VERSION, check_no_writer, read_config, read_summary, run_folders
 from scoring.fields import faults

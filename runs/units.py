@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from basics.errors import UserError, one_line
 from evaluation_tool import answer_request, confidence_request
 from questions.option_orders import Unit, permuted
-from questions.question_sets import Question
+from questions.question import Question
 from runs.budgets import Cell
 
 CLOSE_TO_CONTEXT = 64  # tokens; more than the orders of a question's options can differ in length

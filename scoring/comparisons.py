@@ -8,7 +8,7 @@ from scoring import metrics
 from scoring.record_columns import CellColumns
 
 METRIC_NAMES = ("aurc", "accuracy", "coverage_at_target", "brier", "auroc")  # the first decides, the others describe
-LOWER_IS_BETTER = ("aurc", "brier")
+LOWER_IS_BETTER = ("aurc",)  # of the metrics that name a best ratio
 JUMPING = ("coverage_at_target",)  # one more error can take all of it away: its intervals are of percentiles
 MOST_MISSING = 0.01  # share of records without a confidence above which no verdict is given
 FEWEST_QUESTIONS = 20  # below that no verdict: the intervals were simulated down to 20 questions only

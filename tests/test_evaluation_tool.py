@@ -377,3 +377,10 @@ def test_both_stages_show_the_options_in_the_order_of_the_unit():
         {"answer": answer_readout(3)}, {"confidence": CONFIDENCE_READOUT, "p_true": P_TRUE_READOUT},
     )  # fmt: skip
     assert (answer.random_key, judge.random_key) == ('[42,"q",3,"answer",null]', '[42,"q",3,"confidence",1]')
+
+
+def test_answers_without_a_confidence_count_in_the_coverage_of_a_guaranteed_threshold():
+    """Who automates answers meets those too: 150 of 200 can be used, not 150 of 150."""
+    records = [make_test_record(f"q{number:03}", 0.95 if number < 150 else None, True) for number in range(200)]
+    (row, *_) = one_cell(records)["confidences"]["confidence"]["guaranteed_thresholds"]
+    assert (row["n"], row["n_used"], row["n_wrong"], row["coverage"]) == (200, 150, 0, 0.75)

@@ -15,7 +15,7 @@ from basics.errors import UserError
 from evaluation_tool import P_TRUE_READOUT
 from thinking.model_interface import ThoughtRequest
 from thinking.prompt_encoder import CAPPED_CLOSING, NATURAL_CLOSING, OPENING
-from thinking.sampling import Sampling, choose_tokens, uniforms
+from thinking.sampling import uniforms
 
 
 @pytest.fixture(scope="module")
@@ -389,30 +389,6 @@ def test_the_real_vocabulary_runs(tmp_path, qwen3_encoder):
         assert reading.thinking_tokens == reading.cap
         assert len(reading.readouts["confidence"].probabilities) == 101
         assert sum(reading.readouts["confidence"].probabilities) == pytest.approx(1)
-
-
-def chosen_by_any_uniform(scores, top_p, top_k):
-    draws = torch.linspace(0, 1 - 2**-53, 401, dtype=torch.float64)
-    tokens, _ = choose_tokens(torch.tensor([scores]).expand(len(draws), -1), draws, Sampling(1.0, top_p, top_k))
-    return set(tokens.tolist())
-
-
-@pytest.mark.parametrize("top_k", [0, 4])
-def test_top_p_ends_with_the_token_that_reaches_it(top_k):
-    """Four of equal probability: two hold a half exactly, and a hair more takes a third."""
-    scores = [-torch.inf, 2.0, 2.0, 2.0, 2.0]
-    assert len(chosen_by_any_uniform(scores, 0.5, top_k)) == 2
-    assert len(chosen_by_any_uniform(scores, 0.5001, top_k)) == 3
-    assert len(chosen_by_any_uniform(scores, 0.4999, top_k)) == 2
-    assert len(chosen_by_any_uniform(scores, 0.25, top_k)) == 1
-
-
-@pytest.mark.parametrize(
-    ("top_k", "possible"), [(1, {3}), (2, {1, 3}), (3, {0, 1, 3}), (4, {0, 1, 2, 3}), (9, {0, 1, 2, 3})]
-)
-def test_top_k_keeps_exactly_so_many_tokens_from_one_to_the_whole_vocabulary(top_k, possible):
-    assert chosen_by_any_uniform([0.2, 0.3, 0.1, 0.4], 1.0, top_k) == possible
-    assert chosen_by_any_uniform([0.2, 0.3, 0.1, 0.4], 1.0, 0) == {0, 1, 2, 3}
 
 
 def test_the_tokens_of_prompt_closing_and_readouts_are_counted_apart(tiny_model, readings, requests):

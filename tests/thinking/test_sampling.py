@@ -99,3 +99,27 @@ def test_scores_that_cannot_be_sampled_from_are_told_and_leave_the_other_rows_al
     assert usable.tolist() == [True, False, False, False, True]
     assert chosen[[0, 4]].tolist() == healthy[[0, 4]].tolist()
     assert ((chosen >= 0) & (chosen < size)).all()
+
+
+def chosen_by_any_uniform(scores, top_p, top_k):
+    draws = torch.linspace(0, 1 - 2**-53, 401, dtype=torch.float64)
+    tokens, _ = choose_tokens(torch.tensor([scores]).expand(len(draws), -1), draws, Sampling(1.0, top_p, top_k))
+    return set(tokens.tolist())
+
+
+@pytest.mark.parametrize("top_k", [0, 4])
+def test_top_p_ends_with_the_token_that_reaches_it(top_k):
+    """Four of equal probability: two hold a half exactly, and a hair more takes a third."""
+    scores = [-torch.inf, 2.0, 2.0, 2.0, 2.0]
+    assert len(chosen_by_any_uniform(scores, 0.5, top_k)) == 2
+    assert len(chosen_by_any_uniform(scores, 0.5001, top_k)) == 3
+    assert len(chosen_by_any_uniform(scores, 0.4999, top_k)) == 2
+    assert len(chosen_by_any_uniform(scores, 0.25, top_k)) == 1
+
+
+@pytest.mark.parametrize(
+    ("top_k", "possible"), [(1, {3}), (2, {1, 3}), (3, {0, 1, 3}), (4, {0, 1, 2, 3}), (9, {0, 1, 2, 3})]
+)
+def test_top_k_keeps_exactly_so_many_tokens_from_one_to_the_whole_vocabulary(top_k, possible):
+    assert chosen_by_any_uniform([0.2, 0.3, 0.1, 0.4], 1.0, top_k) == possible
+    assert chosen_by_any_uniform([0.2, 0.3, 0.1, 0.4], 1.0, 0) == {0, 1, 2, 3}

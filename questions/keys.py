@@ -178,6 +178,8 @@ def _witnesses(statements: list[KeyStatement]) -> Counter:
             continue
         if len(found) == 1:
             counted[next(iter(found))] += 1
+        elif not found and _is_bare_number(statement):
+            counted["nothing"] += 1
     return counted
 
 
@@ -188,11 +190,17 @@ def _outweighs(witnesses: Counter, convention: str, others: list[str]) -> bool:
 
 def _is_stray(statement: KeyStatement, found: dict[str, int], witnesses: Counter) -> bool:
     """Whether a number can be read in one way only while the keys of the other rows suggest the other way."""
-    if _number(statement.value) is None or set(found) not in ({"number"}, {"text"}) or statement.text_only:
+    if not _is_bare_number(statement) or set(found) not in ({"number"}, {"text"}):
         return False
     (convention,) = found
-    other = "text" if convention == "number" else "number"
-    return statement.labels is None and witnesses[other] > 0 and not _outweighs(witnesses, convention, [other])
+    # Numbers that name no option at all speak against reading a number as the text of one.
+    others = ["text"] if convention == "number" else ["number", "nothing"]
+    return any(witnesses[other] for other in others) and not _outweighs(witnesses, convention, others)
+
+
+def _is_bare_number(statement: KeyStatement) -> bool:
+    """Whether the key is a number that may be an index or a text: not a label, and not a text alone."""
+    return _number(statement.value) is not None and statement.labels is None and not statement.text_only
 
 
 def _ways(found: dict[str, int]) -> str:

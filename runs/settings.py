@@ -28,8 +28,9 @@ class Rule:
     is_path: bool = False
 
 
-def _whole(least: int, unit: str, is_list: bool = False) -> Rule:
-    return Rule(int, (int,), lambda value: value >= least, f"a whole number of {unit}, {least} or more", is_list)
+def _whole(least: int, unit: str, is_list: bool = False, most: int | None = None) -> Rule:
+    allowed = f"a whole number of {unit}, {least} {'or more' if most is None else f'to {most:,}'}"
+    return Rule(int, (int,), lambda value: value >= least and (most is None or value <= most), allowed, is_list)
 
 
 def _text(allowed: str, may_be_empty: bool = False, is_path: bool = False) -> Rule:
@@ -47,7 +48,7 @@ def _truth(text: str) -> bool:
 
 
 RULES = {
-    "TOTAL_BUDGET": _whole(0, "thinking tokens", is_list=True),
+    "TOTAL_BUDGET": _whole(0, "thinking tokens", is_list=True, most=1_000_000),
     "ANSWER_THINKING_RATIO": _number(lambda ratio: 0 <= ratio <= 1, "a number from 0.0 to 1.0", is_list=True),
     "CONVENTIONAL_ARM": Rule(_truth, (bool,), lambda value: True, "True or False"),
     "SAVE_DIR": _text("a folder", is_path=True),
@@ -56,7 +57,7 @@ RULES = {
     "DATASET_CONFIG": _text("the name of a configuration, or nothing", may_be_empty=True),
     "DATASET_SPLIT": _text("the name of a split"),
     "N_QUESTIONS": _whole(0, "questions (0 = all)"),
-    "N_PERMUTATIONS": _whole(1, "permutations"),
+    "N_PERMUTATIONS": _whole(1, "permutations", most=1_000),
     "TEMPERATURE": _number(lambda temperature: 0 <= temperature <= 10, "a number from 0 (greedy) to 10"),
     "TOP_P": _number(lambda top_p: 0 < top_p <= 1, "a number above 0, at most 1"),
     "TOP_K": _whole(0, "tokens (0 = no top-k)"),

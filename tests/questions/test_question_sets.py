@@ -499,6 +499,15 @@ def test_a_number_that_is_also_a_text_follows_the_file_or_is_skipped(tmp_path):
     assert "the other rows do not settle it" in skipped["reason"]
 
 
+def test_a_number_is_no_text_by_accident_where_the_other_numbers_name_nothing(tmp_path):
+    nothing = [mmlu_row(question=f"Q{n}?", choices=["x", "y"], answer=9) for n in range(10)]
+    accident = mmlu_row(question="How many?", choices=["3", "9"], answer=9)
+    with pytest.raises(UserError, match="none of its 11 rows can be used: 10 x the key names no option"):
+        load_rows([*nothing, accident], tmp_path)
+    texts = [mmlu_row(question=f"How many {n}?", choices=["3", "9"], answer=9) for n in range(20)]
+    assert len(load_rows([nothing[0], *texts], tmp_path).questions) == 20
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [

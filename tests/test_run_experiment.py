@@ -658,7 +658,7 @@ def refusal(arguments, capsys):
     [
         ("--no-such-flag", "1", ["--no-such-flag"]),
         ("--answer-thinking-ratio", "1.5", ["--answer-thinking-ratio 1.5", "0.0 to 1.0"]),
-        ("--total-budget", "-1", ["--total-budget -1", "0 or more"]),
+        ("--total-budget", "-1", ["--total-budget -1", "0 to 1,000,000"]),
         ("--total-budget", "12.5", ["--total-budget 12.5", "whole"]),
         ("--n-questions", "-3", ["--n-questions -3", "0 or more"]),
         ("--dataset", "./missing.json", ["DATASET", "./missing.json"]),

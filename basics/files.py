@@ -37,7 +37,7 @@ def written_anew(path: Path, mode: str = "b", **how) -> Iterator[IO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException:  # whatever ends the write, Ctrl-C too: no half file stays, and the error goes on
         temporary.unlink(missing_ok=True)
         raise
 

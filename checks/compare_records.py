@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     found = compare(*(folder / "records.jsonl" for folder in arguments.runs))
     print(f"{found['records']:,} records in both, {found['only_in_one']:,} in one only")
-    print(f"different discrete fields: {found['different'] or 0}; largest difference of a number: {found['largest']:.2g}")
+    print(f"different discrete fields: {found['different'] or 0}; largest difference: {found['largest']:.2g}")
     return int(bool(found["different"] or found["only_in_one"]) or found["largest"] > arguments.tolerance)
 
 

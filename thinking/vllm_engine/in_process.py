@@ -93,6 +93,10 @@ class InProcess:
         check_completion(call, completion, self._vocabulary, _WHOSE)
         return completion
 
+    def empty_cache(self) -> None:
+        """Forgets the prompts that were read: what is measured next starts as a new run does."""
+        self._loop.run(self._llm.reset_prefix_cache())
+
     def close(self) -> None:
         """Ends the engine core."""
         self._loop.close()

@@ -5,16 +5,28 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from fake_vllm import FakeTransport, FakeVllm
+from other_architectures import (
+    save_hybrid,
+    save_hybrid_of_experts,
+    save_mixture_of_experts,
+    save_quantised,
+    save_sliding_window,
+)
 from readings_and_records import READOUTS, assert_same_reading, assert_same_records, request
 from tiny_models import load_model, save_tiny_model
+from transformers import AutoModelForCausalLM
 from whole_runs import records_by_key, run_folder
 
 pytest.importorskip("vllm", reason="needs vLLM: make test-vllm")
 import run_experiment
 from basics.errors import UserError
+from thinking.load_weights import check_architecture
+from thinking.prompt_encoder import PromptEncoder
 from thinking.sampling import Sampling
 from thinking.vllm_engine.model import VllmModel, connect
 
@@ -117,3 +129,47 @@ def test_a_real_server_says_no_in_one_line(model_folder, tmp_path, server):
     encoder = load_model(model_folder).encoder
     with pytest.raises(UserError, match="rows hold 4,096 tokens"):
         VllmModel(encoder, Sampling(1.0, 1.0, 0), connect(server, encoder, 5000), 5000)
+
+
+# --- models that this program's own decoder refuses -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("save", [save_sliding_window, save_mixture_of_experts])
+def test_sliding_windows_give_the_readings_of_transformers(save, tmp_path):
+    encoder = PromptEncoder.load(str(save(tmp_path)))
+    with pytest.raises(UserError, match="sliding window"):
+        check_architecture(encoder.model_name, encoder.config)
+    requests, sampling = [request(number, CAPS) for number in range(3)], Sampling(1.0, 1.0, 0)
+    slow = FakeTransport(FakeVllm(AutoModelForCausalLM.from_pretrained(tmp_path)))
+    expected = VllmModel(encoder, sampling, slow, 600).read_thoughts(requests)
+    assert len(expected[0][-1].thinking_ids) > 32  # beyond the window
+    with closing(VllmModel(encoder, sampling, connect("vllm", encoder, 600), 600)) as model:
+        assert_same_readings(model.read_thoughts(requests), expected)
+
+
+@pytest.mark.parametrize(("save", "refused"), [(save_hybrid_of_experts, "recurrent"), (save_quantised, "quantised")])
+def test_recurrent_and_quantised_models_run(save, refused, tmp_path):
+    """In bfloat16, which is all that vLLM computes them in on a CPU: no engine here has the same numbers."""
+    encoder = PromptEncoder.load(str(save(tmp_path)))
+    with pytest.raises(UserError, match=refused):
+        check_architecture(encoder.model_name, encoder.config)
+    with closing(VllmModel(encoder, Sampling(1.0, 1.0, 0), connect("vllm", encoder, 600), 600)) as model:
+        found = model.read_thoughts([request(number, CAPS) for number in range(3)])
+    readings = [reading for of_request in found for reading in of_request]
+    assert {reading.error for reading in readings} == {None}
+    assert max(reading.thinking_tokens for reading in readings) > 20
+    assert all(abs(sum(result.probabilities) - 1) < 1e-6 for one in readings for result in one.readouts.values())
+
+
+def test_a_model_that_this_vllm_cannot_load_is_refused_in_one_line(tmp_path):
+    """Qwen3.5's shape: its code also sees, and needs a torchvision, which the CPU package has none to match."""
+    encoder = PromptEncoder.load(str(save_hybrid(tmp_path)))
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        with pytest.raises(UserError) as caught:
+            connect("vllm", encoder, 600)
+        assert "vLLM cannot run it" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    else:
+        connect("vllm", encoder, 600).close()

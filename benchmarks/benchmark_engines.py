@@ -1,11 +1,12 @@
-"""This program's decoder, vLLM with its draws, and Qwen's two-call recipe, side by side: needs an environment with vLLM.
+"""This program's decoder, vLLM with its draws, and Qwen's two-call recipe side by side; needs an environment with vLLM.
 
     taskset --cpu-list 0 .venv-vllm/bin/python -m benchmarks.benchmark_engines --questions 64 --rounds 3
     ... --model-name FOLDER --dataset FILE --total-budget 100 200 400 --ratio 0 0.25 0.5 0.75 1 --arms ours vllm
 
 All in one process tree on the same cores, in turns. Wall seconds, and what was sampled, computed and found in vLLM's
-prefix cache, which is emptied before each turn. The recipe runs cell by cell in batches (arm b of benchmark_generation).
-On one core (taskset) vLLM's frontend, engine core and worker share it, as this program's decoder has it alone.
+prefix cache, which is emptied before each turn. The recipe runs cell by cell in batches (arm b of
+benchmark_generation). On one core (taskset) vLLM's frontend, engine core and worker share what this program's
+decoder has alone.
 """
 import argparse
 import json

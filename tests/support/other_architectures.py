@@ -48,28 +48,28 @@ def save_mixture_of_experts(folder):
 
 
 def save_quantised(folder):
-    """The tiny Qwen3 with weights in 8 bits, one scale per row, in the format of compressed-tensors."""
-    save_tiny_model(folder, **SIZES | {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4})
+    """The tiny Qwen3 with weights in 4 bits, one scale per 32, in compressed-tensors' format; the rest in float16."""
+    save_tiny_model(folder, **SIZES)
     path = folder / "model.safetensors"
     weights = {}
     for name, weight in load_file(path).items():
         if not name.endswith("_proj.weight"):
-            weights[name] = weight.bfloat16()  # the processor's kernel takes no float32
+            weights[name] = weight.half()
             continue
-        scale = weight.abs().amax(dim=1, keepdim=True) / 127
-        weights[name] = (weight / scale).round().to(torch.int8)
-        weights[f"{name}_scale"] = scale
+        groups = weight.unflatten(1, (-1, 32))
+        scale = groups.abs().amax(dim=2, keepdim=True) / 7
+        codes = ((groups / scale).round() + 8).to(torch.int32).flatten(1).unflatten(1, (-1, 8))
+        name = name.removesuffix("weight")
+        weights[f"{name}weight_packed"] = (codes << (4 * torch.arange(8))).sum(dim=2, dtype=torch.int32)
+        weights[f"{name}weight_scale"] = scale[:, :, 0].half()
+        weights[f"{name}weight_shape"] = torch.tensor(weight.shape)
     save_file(weights, path, metadata={"format": "pt"})
-    eight_bits = {"num_bits": 8, "type": "int", "symmetric": True}
-    group = {
-        "targets": ["Linear"],
-        "weights": {**eight_bits, "strategy": "channel", "dynamic": False},
-        "input_activations": {**eight_bits, "strategy": "token", "dynamic": True},
-    }
+    four_bits = {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "group", "group_size": 32}
+    group = {"targets": ["Linear"], "weights": {**four_bits, "dynamic": False}, "input_activations": None}
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config["dtype"] = "bfloat16"
+    config["dtype"] = "float16"
     config["quantization_config"] = {
-        "quant_method": "compressed-tensors", "format": "int-quantized", "quantization_status": "compressed",
+        "quant_method": "compressed-tensors", "format": "pack-quantized", "quantization_status": "compressed",
         "ignore": ["lm_head"], "config_groups": {"group_0": group},
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")

@@ -149,7 +149,7 @@ def test_sliding_windows_give_the_readings_of_transformers(save, tmp_path):
 
 @pytest.mark.parametrize(("save", "refused"), [(save_hybrid_of_experts, "recurrent"), (save_quantised, "quantised")])
 def test_recurrent_and_quantised_models_run(save, refused, tmp_path):
-    """In bfloat16, which is all that vLLM computes them in on a CPU: no engine here has the same numbers."""
+    """In the short formats that vLLM computes them in on a CPU: no engine here has the same numbers."""
     encoder = PromptEncoder.load(str(save(tmp_path)))
     with pytest.raises(UserError, match=refused):
         check_architecture(encoder.model_name, encoder.config)

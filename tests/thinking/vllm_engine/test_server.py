@@ -1,5 +1,7 @@
 """A server on loopback with a tiny model behind it, and everything that can go wrong with one."""
 import threading
+import warnings
+from concurrent.futures import CancelledError
 
 import pytest
 from fake_vllm import FakeVllm, fake_server
@@ -236,6 +238,7 @@ def test_closing_ends_those_who_wait(tiny_model, server):
     model = connected(tiny_model, server.url)
     held = threading.Event()
     server.vllm.complete, errors = lambda *_: held.wait(60), []
+    warnings.filterwarnings("error", message=".*never awaited")  # it would be told among a run's last words
 
     def ask():
         try:
@@ -243,12 +246,18 @@ def test_closing_ends_those_who_wait(tiny_model, server):
         except BaseException as error:
             errors.append(error)
 
-    waiting = threading.Thread(target=ask)
-    waiting.start()
-    waiting.join(0.3)
-    assert waiting.is_alive()
+    waiting = [threading.Thread(target=ask) for _ in range(20)]
+    for thread in waiting:
+        thread.start()
+    waiting[0].join(0.3)
+    assert waiting[0].is_alive()
     model.close()
-    waiting.join(10)
+    model.close()
+    for thread in waiting:
+        thread.join(10)
     held.set()
-    assert not waiting.is_alive()
-    assert len(errors) == 1
+    assert not any(thread.is_alive() for thread in waiting)
+    assert {type(error) for error in errors} == {CancelledError}
+    assert len(errors) == 20
+    with pytest.raises(CancelledError):
+        model.read_thoughts([request(1, CAPS)])

@@ -11,8 +11,11 @@ from markupsafe import Markup
 
 from basics.errors import UserError
 from basics.files import reason, written_anew
+from report.cascade_results import cascade_errors_told, read_cascade
 from report.embedded_records import embed_records, escaped_json
 from report.figures import FIGURES
+from report.figures.cascade import FIGURE as CASCADE_FIGURE
+from report.figures.parts import ResultFigure
 from report.summary_errors import summary_errors_told
 from runs.results_folder import read_summary
 
@@ -31,10 +34,12 @@ CONFIDENCE_TITLES = {
 def write_report(folder: Path) -> Path:
     """Writes `report.html` into a run folder and returns its path.
 
-    Reads summary.json, records.jsonl and figures/*.png, nothing else. A page without figures says so. Raises UserError
-    if the summary is missing or of another shape, or if a line of the records is no record.
+    Reads summary.json, records.jsonl, figures/*.png and, if there is one, cascade.json, nothing else. A page without
+    figures says so. Raises UserError if the summary is missing, if one of the JSON files is of another shape, or if a
+    line of the records is no record.
     """
     summary = read_summary(folder / "summary.json")
+    cascade = _cascade_section(folder)
     records = embed_records(folder / "records.jsonl", MAX_EMBEDDED_BYTES)
     figures, damaged_figures = _figures(folder / "figures")
     style, script = (
@@ -45,6 +50,7 @@ def write_report(folder: Path) -> Path:
         records=records,
         figures=figures,
         damaged_figures=damaged_figures,
+        cascade=cascade,
         confidence_titles=CONFIDENCE_TITLES,
         max_listed_rows=MAX_LISTED_ROWS,
         max_embedded_bytes=MAX_EMBEDDED_BYTES,
@@ -76,8 +82,23 @@ def content_security_policy(style: str, script: str) -> str:
 
 def _figures(folder: Path) -> tuple[list[dict], list[str]]:
     """The PNG files as data URIs with their sizes in pixels, and the names of files that are not PNG."""
+    return _read_figures(folder, FIGURES)
+
+
+def _cascade_section(folder: Path) -> Markup | None:
+    """The section of the page about a cascade that ends in this run; None if there is none."""
+    content = read_cascade(folder)
+    if content is None:
+        return None
+    figures, _ = _read_figures(folder / "figures", [CASCADE_FIGURE])
+    with cascade_errors_told(folder):
+        return Markup(_environment(HERE).get_template("cascade.html").render(cascade=content, figures=figures))
+
+
+def _read_figures(folder: Path, wanted: Iterable[ResultFigure]) -> tuple[list[dict], list[str]]:
+    """As _figures, of these figures."""
     figures, damaged = [], []
-    for figure in FIGURES:
+    for figure in wanted:
         path = folder / figure.file_name
         if not path.is_file():
             continue
@@ -120,6 +141,7 @@ def _environment(folder: Path) -> Environment:
         "short": short_name,
         "setting": shown_setting,
         "thinned": thinned,
+        "money": shown_money,
         "embedded": Markup,
         "embedded_json": lambda value: Markup(escaped_json(value)),
     }
@@ -142,6 +164,13 @@ def _formatted(value, specification: str) -> str:
     if isinstance(value, Undefined):
         str(value)  # raises UndefinedError, which names the field; the TypeError of format() does not
     return format(value, specification)
+
+
+def shown_money(value: float | None) -> str:
+    """Four significant digits without an exponent; a dash for None."""
+    if value is None:
+        return NO_VALUE
+    return _formatted(value, ".4g" if value == 0 or abs(value) >= 1e-4 else ".7f").replace("-", "\N{MINUS SIGN}")
 
 
 def shown_interval(interval: dict | None, signed: bool = False) -> str:

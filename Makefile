@@ -7,7 +7,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: demo run test checks check-kills check-journal check-loader check-records check-statistics clean
+.PHONY: demo run test checks check-kills check-journal check-loader check-records check-statistics check-cascade clean
 
 demo: .venv/installed
 	.venv/bin/python run_experiment.py --demo $(ARGS)
@@ -20,7 +20,7 @@ test: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 # Each check ends with a status other than 0 if it found a fault. The tests run a short version of each.
-checks: check-kills check-journal check-loader check-records check-statistics
+checks: check-kills check-journal check-loader check-records check-statistics check-cascade
 
 check-kills: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m checks.kill_and_resume --signal KILL --runs 3
@@ -37,6 +37,9 @@ check-records: .venv/installed-dev
 
 check-statistics: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m checks.simulate_statistics --repetitions 100
+
+check-cascade: .venv/installed-dev
+	OMP_NUM_THREADS=1 .venv/bin/python -m checks.simulate_cascade --repetitions 100
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache

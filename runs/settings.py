@@ -161,7 +161,7 @@ def asked_of_results(argv: list[str]) -> tuple[str, list[str], list[str]] | None
         return None
     (verb, folders), *further = asked.items()
     taken = [flag_of(name) for name in VERB_SETTINGS.get(verb, ())]
-    has_other = not taken or any(flag.startswith("-") and flag.partition("=")[0] not in taken for flag in flags)
+    has_other = not taken or any(flag.startswith("--") and flag.partition("=")[0] not in taken for flag in flags)
     others = [*(name for name, _ in further), *(flags if has_other else [])]
     if others:
         beside = f"no other flag than {', '.join(taken)}" if taken else "no other flag"

@@ -17,8 +17,8 @@ READINGS = {  # of the risk
     "automated_and_wrong": "share of all questions that are automated and wrong",
 }
 GRID = np.arange(100, -1, -1) / 100  # confidence thresholds of the last tier, in the order in which they are tested
-# Of GRID: where level enters a walk, for wrong_of_automated. Few answers are surer than the first, some models are never
-# sure, and the last is every answer.
+# Of GRID: where level enters a walk, for wrong_of_automated. Few answers are surer than the first, some models are
+# never sure, and the last is every answer.
 STARTS = (0.95, 0.8, 0.5, 0.25, 0.0)
 EARLY_CONFIDENCES = (0.98, 0.95, 0.9, 0.8, 0.5)  # confidence thresholds of every tier before the last
 UNCERTAINTIES = (0.05, 0.15)  # uncertainty thresholds of every tier

@@ -22,7 +22,7 @@ def run_cascade(folders: list[str], cost_texts: list[str], target_error: float, 
     Raises UserError if the runs or costs cannot be those of a cascade; nothing is written then.
     """
     from report.figures import draw_cascade_figure  # here: matplotlib takes half a second
-    from report.page import write_report
+    from report.page import write_cascade_into_report
 
     if len(folders) < 2:
         raise UserError("--cascade: one run; allowed are two or more, from the cheapest to the dearest")
@@ -38,7 +38,7 @@ def run_cascade(folders: list[str], cost_texts: list[str], target_error: float, 
     with only_writer(last):
         write_json(last / CASCADE_FILE, result)
         draw_cascade_figure(last)
-        report = write_report(last)
+        report = write_cascade_into_report(last)
     print(f"\n{cascade_table(result, MAIN_READING)}")
     print(f"* the cheapest by the other half, {result['readings'][MAIN_READING]['meaning']}\n")
     for reading in result["readings"].values():

@@ -39,7 +39,7 @@ def write_report(folder: Path) -> Path:
     line of the records is no record.
     """
     summary = read_summary(folder / "summary.json")
-    cascade = _cascade_section(folder)
+    cascade = _cascade_parts(folder)
     records = embed_records(folder / "records.jsonl", MAX_EMBEDDED_BYTES)
     figures, damaged_figures = _figures(folder / "figures")
     style, script = (
@@ -71,6 +71,32 @@ def write_report(folder: Path) -> Path:
     return path
 
 
+def write_cascade_into_report(folder: Path) -> Path:
+    """Puts what `cascade.json` says in its place in `report.html`, without reading the records; returns the path.
+
+    Writes the whole report where there is none, or one of a version that had no such place. Raises UserError.
+    """
+    path = folder / "report.html"
+    try:
+        page = path.read_bytes()
+    except FileNotFoundError:
+        return write_report(folder)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({reason(error)})") from error
+    for name, part in _cascade_parts(folder).items():
+        before, begins, rest = page.partition(_mark(name, "begin").encode())
+        _, ends, after = rest.partition(_mark(name, "end").encode())
+        if not begins or not ends:
+            return write_report(folder)
+        page = before + part.encode("utf-8", "xmlcharrefreplace") + after
+    try:
+        with written_anew(path) as file:
+            file.write(page)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({reason(error)})") from error
+    return path
+
+
 def content_security_policy(style: str, script: str) -> str:
     """Allows this style, this script and embedded images, and nothing else: no network, no other code."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
@@ -85,14 +111,19 @@ def _figures(folder: Path) -> tuple[list[dict], list[str]]:
     return _read_figures(folder, FIGURES)
 
 
-def _cascade_section(folder: Path) -> Markup | None:
-    """The section of the page about a cascade that ends in this run; None if there is none."""
-    content = read_cascade(folder)
-    if content is None:
-        return None
-    figures, _ = _read_figures(folder / "figures", [CASCADE_FIGURE])
-    with cascade_errors_told(folder):
-        return Markup(_environment(HERE).get_template("cascade.html").render(cascade=content, figures=figures))
+def _cascade_parts(folder: Path) -> dict[str, Markup]:
+    """What the page says of a cascade that ends in this run, in its marks: `link` and `section`; empty without one."""
+    parts, content = {"link": "", "section": ""}, read_cascade(folder)
+    if content is not None:
+        figures, _ = _read_figures(folder / "figures", [CASCADE_FIGURE])
+        with cascade_errors_told(folder):
+            section = _environment(HERE).get_template("cascade.html").render(cascade=content, figures=figures)
+        parts = {"link": '<li><a href="#cascade">Cascade</a></li>', "section": section}
+    return {name: Markup(_mark(name, "begin") + text + _mark(name, "end")) for name, text in parts.items()}
+
+
+def _mark(name: str, end: str) -> str:
+    return f"<!-- cascade {name}: {end} -->"  # no text of a record or name can hold it: their < is escaped
 
 
 def _read_figures(folder: Path, wanted: Iterable[ResultFigure]) -> tuple[list[dict], list[str]]:

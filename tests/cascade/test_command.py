@@ -138,6 +138,28 @@ def test_a_damaged_cascade_file_is_named_in_one_line(two_runs, tmp_path, capsys,
     assert said.count("\n") == 1 and "cascade.json" in said and "run --cascade again" in said
 
 
+def test_the_section_is_put_into_the_report_that_is_there_once(two_runs, tmp_path, monkeypatch):
+    page = write_report(tmp_path / "cloud")
+    before = page.read_text(encoding="utf-8")
+    assert 'id="cascade"' not in before
+    monkeypatch.setattr("report.page.write_report", None)  # reading all records again takes minutes in a large run
+    for target in ("0.1", "0.2"):
+        run_experiment.main(["--cascade", *two_runs, "--target-error", target])
+    after = page.read_text(encoding="utf-8")
+    assert (after.count('id="cascade"'), after.count('href="#cascade"')) == (1, 1)
+    assert "under 0.2 with probability" in after and "under 0.1 with probability" not in after
+    begin, end = before.index('<section aria-labelledby="figures">'), before.index("</body>")
+    assert before[begin:end] in after
+    monkeypatch.undo()
+    assert write_report(tmp_path / "cloud").read_text(encoding="utf-8") == after
+
+
+def test_a_report_without_a_place_for_the_section_is_written_whole(two_runs, tmp_path):
+    (tmp_path / "cloud" / "report.html").write_text("<html>an earlier version's</html>", encoding="utf-8")
+    run_experiment.main(["--cascade", *two_runs])
+    assert 'id="records"' in (tmp_path / "cloud" / "report.html").read_text(encoding="utf-8")
+
+
 def test_names_in_the_section_are_text(two_runs, tmp_path):
     run_experiment.main(["--cascade", *two_runs])
     path = tmp_path / "cloud" / "cascade.json"

@@ -102,7 +102,7 @@ def _verdict(row: dict) -> str:
         return "the same as"
     if high < 0:
         return "less than"
-    return "more than" if low > 0 else "no demonstrably other sum than"
+    return "more than" if low > 0 else "a sum that cannot be told apart from"
 
 
 def _range(interval: dict | None) -> str:

@@ -21,6 +21,7 @@ if __name__ == "__main__":
 
 import errno
 import time
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -35,6 +36,7 @@ from runs.budgets import make_cells
 from runs.check import check_results
 from runs.computation import Computation, open_journal
 from runs.identity import run_config, run_identity
+from runs.in_flight import ComputationInFlight
 from runs.journal import only_writer_of, process_journal, read_records
 from runs.processes import ToldElsewhere, is_local_main, process_group
 from runs.results_folder import (
@@ -55,6 +57,8 @@ ANSWER_THINKING_RATIO = 0.5  # share of the budget for the answer stage, 0.0-1.0
 CONVENTIONAL_ARM = True  # True or False: beside the grid, the same model without any thinking (total budget 0)
 SAVE_DIR = "./results_reasoning/"  # folder for results; each configuration gets its own folder inside
 model_name = "Qwen/Qwen3-4B"  # hub id or local folder of a chat model in safetensors
+
+ENGINE = "transformers"  # who computes: "transformers", "vllm", or the URL of a running vLLM server (docs/engines.md)
 
 DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .parquet or .txt file
 DATASET_CONFIG = ""  # configuration of a hub data set that has several, such as "ARC-Challenge"; empty = the only one
@@ -87,7 +91,6 @@ DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE) 
 def run(settings: dict, group) -> None:
     """The whole experiment, from checked settings to the table at the end. group: the processes of the run."""
     # Imported once the settings are known to be right: torch and transformers take seconds.
-    from runs.provenance import this_process
     from thinking.devices import check_no_gpu_is_left_out
     from thinking.libraries import prepare_libraries
     from thinking.prompt_encoder import PromptEncoder
@@ -95,8 +98,9 @@ def run(settings: dict, group) -> None:
     prepare_libraries()
     conventional = [0] if settings["CONVENTIONAL_ARM"] else []
     cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
-    check_no_gpu_is_left_out()
-    save_dir = check_writable(settings["SAVE_DIR"])
+    if settings["ENGINE"] in ("transformers", "vllm"):
+        check_no_gpu_is_left_out()
+    check_writable(settings["SAVE_DIR"])
 
     group.say(f"Reading {settings['DATASET']} and the tokenizer of {settings['model_name']} ...")
     question_set = load_questions(settings["DATASET"], settings["DATASET_CONFIG"] or None, settings["DATASET_SPLIT"])
@@ -112,14 +116,24 @@ def run(settings: dict, group) -> None:
         shown = ("TOTAL_BUDGET", "ANSWER_THINKING_RATIO", "N_QUESTIONS", "N_PERMUTATIONS")
         group.say("Settings: " + ", ".join(f"{name} {settings[name]}" for name in shown))
     model, batch_size = load_model(settings, encoder, workload, group)
-    identity = run_identity(settings, cells, workload.questions, encoder, model)
+    with closing(model):
+        compute_and_score(settings, cells, question_set, workload, model, batch_size, group)
+
+
+def compute_and_score(settings: dict, cells, question_set, workload: Workload, model, batch_size: int, group) -> None:
+    """Every unit that is not on disk yet becomes records; then the summary, what is printed of it, and the report."""
+    from runs.provenance import this_process
+
+    identity = run_identity(settings, cells, workload.questions, model.encoder, model)
     config = run_config(settings, is_demo(settings), identity, question_set, workload)
-    folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)
-    entries = group.meet(folder.name, this_process(model.device, batch_size) | group.place)
+    name = run_name(settings["model_name"], settings["DATASET"], cells, identity)
+    folder = Path(settings["SAVE_DIR"]).expanduser() / name
+    entries = group.meet(name, this_process(model.device, model.place, batch_size) | group.place)
 
     def computation_into(path: Path, units: list[Unit]) -> Computation:
         journal, n_records = open_journal(path, units, cells), len(workload.units) * len(cells)
-        return Computation(model, cells, settings["SEED"], batch_size, journal, n_records)
+        kind = Computation if settings["ENGINE"] == "transformers" else ComputationInFlight
+        return kind(model, cells, settings["SEED"], batch_size, journal, n_records)
 
     if not group.is_main:
         cost = compute_share(computation_into, workload.units, folder, group)
@@ -149,15 +163,20 @@ def is_demo(settings: dict) -> bool:
 
 def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
     """The model on its device, with room for the longest unit, and how many prompts it takes at a time."""
-    from hugging_face_model import HuggingFaceModel
-    from thinking.devices import choose_device, device_line
     from thinking.sampling import Sampling
 
+    sampling = Sampling(settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
+    if settings["ENGINE"] != "transformers":
+        return load_vllm(settings, encoder, sampling, workload, group)
+    from hugging_face_model import HuggingFaceModel
+    from thinking.devices import choose_device, device_line
+    from thinking.load_weights import check_architecture
+
+    check_architecture(encoder.model_name, encoder.config)
     device = group.device or choose_device(encoder, workload.tokens_per_row, settings["TOP_K"])
     group.say(device_line(device, group.number))
     group.say("Loading the model ...")
     content = encoder.model_fingerprint()
-    sampling = Sampling(settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
     model = HuggingFaceModel(encoder, sampling, device)
     model.limit_threads()
     if encoder.model_fingerprint() != content:
@@ -166,6 +185,23 @@ def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
     batch_size = settings["BATCH_SIZE"] or model.rows_that_fit(workload.tokens_per_row)
     peak = model.predicted_peak_bytes(batch_size, workload.tokens_per_row)
     group.say(f"Prompts at a time: {batch_size:,}; memory at the peak, predicted: {peak / 1e9:.1f} GB")
+    return model, batch_size
+
+
+def load_vllm(settings: dict, encoder, sampling, workload: Workload, group) -> tuple:
+    """The model in vLLM, here or on a server, and how many questions are in flight at a time."""
+    from thinking.vllm_engine.model import ROWS, VllmModel, connect
+
+    if group.number > 1:
+        raise UserError(
+            f"ENGINE = {settings['ENGINE']!r} needs one process, {group.number} were launched: vLLM itself spreads a"
+            " model over GPUs (docs/engines.md)"
+        )
+    group.say("Starting vLLM ..." if settings["ENGINE"] == "vllm" else "Asking the server ...")
+    model = VllmModel(encoder, sampling, connect(settings["ENGINE"], encoder, workload.tokens_per_row),
+                      workload.tokens_per_row)
+    batch_size = settings["BATCH_SIZE"] or ROWS
+    group.say(f"{model.remark()}\nQuestions in flight: {batch_size:,}")
     return model, batch_size
 
 

@@ -1,6 +1,6 @@
 """Prompts as token ids by the model's own chat template, with the think block open or closed; no weights needed.
 
-Models that can be refused without their weights are refused here.
+Models that no engine can run are refused here.
 """
 import hashlib
 import json
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoTokenizer, DynamicCache
+from transformers import AutoConfig, AutoTokenizer
 
 from basics.errors import UserError
 from basics.hub_faults import HUB_ERRORS, fetched, hub_fault
@@ -47,8 +47,8 @@ class PromptEncoder:
     """Turns a user text into token ids by the model's own chat template; text can never become a control token.
 
     model_name: for messages. config, tokenizer: of transformers. folder: of the model's files, None if there is none.
-    Raises UserError for a model that this program cannot run: no chat template, a cache that
-    cannot be masked and cropped.
+    Raises UserError for a model that no engine can run here: no fast tokenizer, no chat
+    template, an encoder beside the decoder.
     """
 
     def __init__(self, model_name: str, config, tokenizer, folder: Path | None = None):
@@ -322,7 +322,6 @@ def _check_can_run(model_name, config, tokenizer):
     if not tokenizer.encode("Answer:", add_special_tokens=False):  # transformers makes an empty one and says nothing
         raise UserError(f"model_name = {model_name!r}: its tokenizer has no vocabulary (is tokenizer.json missing?)")
     _check_config(model_name, config.get_text_config(decoder=True), tokenizer)
-    _check_unquantised(model_name, config)
     context = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
     if not isinstance(context, int) or context < 1:
         raise UserError(f"model_name = {model_name!r}: its configuration does not say how long its context is")
@@ -330,13 +329,6 @@ def _check_can_run(model_name, config, tokenizer):
         raise UserError(f"model_name = {model_name!r}: its tokenizer has no chat template; a chat model is needed")
     if config.is_encoder_decoder:
         raise UserError(f"model_name = {model_name!r}: an encoder-decoder model; a decoder-only model is needed")
-    kinds = {type(layer).__name__ for layer in DynamicCache(config=config).layers}
-    if kinds - {"DynamicLayer"}:
-        raise UserError(
-            f"model_name = {model_name!r}: its cache has layers that cannot be masked and cropped"
-            f" ({', '.join(sorted(kinds - {'DynamicLayer'}))}: sliding window or recurrent state); full attention is"
-            " needed"
-        )
 
 
 def _check_config(model_name, config, tokenizer):
@@ -348,18 +340,6 @@ def _check_config(model_name, config, tokenizer):
             f"model_name = {model_name!r}: its tokenizer has token {max(text_ids):,}, and its configuration a"
             f" vocabulary of {size:,} (vocab_size); they are not of one model"
         )
-
-
-def _check_unquantised(model_name, config):
-    """Raises UserError for quantised weights: they need other packages and kernels."""
-    for name in ("quantization_config", "compression_config"):
-        found = getattr(config, name, None) or getattr(config.get_text_config(decoder=True), name, None)
-        if found:
-            method = found.get("quant_method") if isinstance(found, dict) else getattr(found, "quant_method", None)
-            raise UserError(
-                f"model_name = {model_name!r}: its weights are quantised ({getattr(method, 'value', method) or name});"
-                " name the checkpoint that they were made from, with its weights in bfloat16, float16 or float32"
-            )
 
 
 def unusable(what: str, error: BaseException) -> str:

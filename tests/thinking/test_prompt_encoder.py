@@ -4,7 +4,7 @@ import shutil
 import pytest
 from tiny_models import CONTROL, TEMPLATES, changed_config, make_tokenizer
 from tokenizers import AddedToken
-from transformers import MistralConfig, Qwen3Config
+from transformers import Qwen3Config
 
 from basics.errors import UserError
 from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_prompt, answer_readout, confidence_prompt
@@ -248,11 +248,6 @@ def test_another_block_that_opens_only_for_thinking_is_refused_too():
 # --- what cannot be run is refused ---------------------------------------------------------------------------------
 
 
-def test_a_cache_that_cannot_be_cropped_is_refused():
-    with pytest.raises(UserError, match="sliding window"):
-        PromptEncoder("a model", MistralConfig(sliding_window=64), make_tokenizer(TEMPLATES["hybrid"]))
-
-
 def test_a_tokenizer_without_chat_template_is_refused():
     with pytest.raises(UserError, match="no chat template"):
         PromptEncoder("a model", Qwen3Config(), make_tokenizer(None))
@@ -315,19 +310,6 @@ def test_a_model_that_is_not_there_is_refused(name, line):
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"no config\.json"):
         PromptEncoder.load(str(tmp_path))
-
-
-@pytest.mark.parametrize(
-    "method", ["awq", "gptq", "bitsandbytes", "compressed-tensors", "hqq", "auto-round", "fp8", "mxfp4", "unheard-of"]
-)
-def test_quantised_weights_are_refused_before_they_are_loaded(tiny_folder, tmp_path, method):
-    quantised = {"quantization_config": {"quant_method": method, "bits": 4}}
-    with pytest.raises(UserError) as caught:
-        PromptEncoder.load(changed_config(tmp_path / "model", tiny_folder, **quantised))
-    assert str(caught.value) == (
-        f"model_name = '{tmp_path}/model': its weights are quantised ({method}); name the checkpoint that they were"
-        " made from, with its weights in bfloat16, float16 or float32"
-    )
 
 
 @pytest.mark.parametrize(

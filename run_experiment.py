@@ -6,6 +6,7 @@
     accelerate launch --multi_gpu run_experiment.py              # several GPUs: docs/clusters.md
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --redraw ./results_reasoning/       # their figures and reports again
+    python run_experiment.py --cascade EDGE_RUN CLOUD_RUN        # which split is cheapest in a cascade: docs/cascade.md
     python run_experiment.py --help
 
 Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, figures/, report.html.
@@ -46,7 +47,7 @@ from runs.results_folder import (
     other_target_error,
     run_name,
 )
-from runs.settings import RULES, asked_of_results, comments_of_constants, read_settings
+from runs.settings import RULES, VERB_SETTINGS, asked_of_results, comments_of_constants, read_settings
 from runs.terminal import answer_text, ended, import_fault, results_table
 from runs.units import Workload, make_units, make_workload
 
@@ -71,6 +72,7 @@ TOP_K = 20  # of thinking, >= 0, 0 = off; Qwen's value for thinking mode
 BATCH_SIZE = 0  # prompts at a time, 0 = as many as fit; changes speed and memory, in float32 no record
 SEED = 42  # of questions, permutations, thoughts and intervals, >= 0
 TARGET_ERROR = 0.05  # error rate that automated answers must stay under, in (0, 1)
+CASCADE_COSTS = ["0.05/M", "0.5/M", 1]  # --cascade: per run, then the expert: money per million tokens (/M) or question
 
 # --- What `--demo` puts in their place: a model organism made for one task, whose best split is known (demo/README.md)
 HERE = Path(__file__).resolve().parent
@@ -262,8 +264,12 @@ def score(folder: Path, config: dict) -> tuple[dict, Path]:
     return summary, write_report(folder)
 
 
-def with_results(verb: str, folders: list[str]) -> int:
-    """Checks results, or makes their figures and reports again; returns the exit status."""
+def with_results(verb: str, folders: list[str], settings: dict | None) -> int:
+    """What is done with finished results instead of a run; returns the exit status. settings: those of `--cascade`."""
+    if verb == "--cascade":
+        from cascade.command import run_cascade
+
+        return run_cascade(folders, settings["CASCADE_COSTS"], settings["TARGET_ERROR"], settings["SEED"])
     if verb == "--redraw":
         from report.redraw import redraw
 
@@ -281,7 +287,10 @@ def main(argv: list[str]) -> int:
     settings = None
     try:
         if asked := asked_of_results(argv):
-            return with_results(*asked)
+            verb, folders, flags = asked
+            takes_settings = verb in VERB_SETTINGS
+            of_verb = read_settings(constants, DEMO, comments, __doc__, flags) if takes_settings else None
+            return with_results(verb, folders, of_verb)
         settings = read_settings(constants, DEMO, comments, __doc__, argv)
         with process_group() as group:
             run(settings, group)

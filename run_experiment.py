@@ -35,6 +35,7 @@ from questions.question_sets import load_questions, select_questions
 from runs.budgets import make_cells
 from runs.check import check_results
 from runs.computation import Computation, open_journal
+from runs.earlier_records import find_earlier_records
 from runs.identity import run_config, run_identity
 from runs.in_flight import ComputationInFlight
 from runs.journal import only_writer_of, process_journal, read_records
@@ -129,11 +130,12 @@ def compute_and_score(settings: dict, cells, question_set, workload: Workload, m
     name = run_name(settings["model_name"], settings["DATASET"], cells, identity)
     folder = Path(settings["SAVE_DIR"]).expanduser() / name
     entries = group.meet(name, this_process(model.device, model.place, batch_size) | group.place)
+    known = find_earlier_records(folder, identity, workload.units, cells)
 
     def computation_into(path: Path, units: list[Unit]) -> Computation:
         journal, n_records = open_journal(path, units, cells), len(workload.units) * len(cells)
         kind = Computation if settings["ENGINE"] == "transformers" else ComputationInFlight
-        return kind(model, cells, settings["SEED"], batch_size, journal, n_records)
+        return kind(model, cells, settings["SEED"], batch_size, journal, n_records, known)
 
     if not group.is_main:
         cost = compute_share(computation_into, workload.units, folder, group)
@@ -142,6 +144,8 @@ def compute_and_score(settings: dict, cells, question_set, workload: Workload, m
     group.say(check_inputs_unchanged(folder, settings, identity))
     with only_writer(folder):
         earlier = earlier_processes(folder, identity)
+        config["taken_over_from"] = known.sources(folder)
+        group.say(known.remark())
         write_json(folder / "config.json", config | {"processes": [*earlier, *entries]})
         computation = computation_into(folder / "records.jsonl", workload.units)
         compute_all(computation, workload.units, group)
@@ -209,6 +213,7 @@ def compute_all(computation: Computation, units: list[Unit], group) -> None:
     """Main process: deals the units that no journal holds yet, computes its share, and takes over what others did."""
     journal = computation.journal
     journal.take_over_processes()  # of an earlier launch that was interrupted
+    computation.take_over_earlier(units)
     left = [index for index, unit in enumerate(units) if unit.key not in journal.finished.ids]
     done = len(units) - len(left)
     if done:

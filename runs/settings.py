@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from basics.errors import UserError
 
@@ -64,7 +65,13 @@ def _is_cost(value: object) -> bool:
 
 
 def _is_engine(text: str) -> bool:
-    return text in ("transformers", "vllm") or re.match(r"https?://[^/\s]", text) is not None
+    if text in ("transformers", "vllm") or "@" in text:  # a URL with a password is refused where it is not repeated
+        return True
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in text
+    except ValueError:  # of the port, or of an address in brackets
+        return False
 
 
 RULES = {

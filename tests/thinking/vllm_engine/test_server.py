@@ -129,7 +129,8 @@ def test_an_endpoint_that_gives_too_little(tiny_model, server, name, words):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://me:hunter2@127.0.0.1:1", "http://127.0.0.1:1/v1?key=hunter2", "http://127.0.0.1:1/#hunter2"]
+    "url",
+    ["http://me:hunter2@127.0.0.1:1", "http://127.0.0.1:1/v1?key=hunter2", "http://127.0.0.1:1/#hunter2"],
 )
 def test_a_secret_in_the_url_is_refused_and_not_repeated(tiny_model, url):
     with pytest.raises(UserError) as caught:
@@ -147,6 +148,13 @@ def test_the_key_comes_from_the_environment(tiny_model, server, monkeypatch):
     model = connected(tiny_model, server.url)
     assert "hunter2" not in f"{model.place}{model.identity()}{model.remark()}"
     model.close()
+
+
+@pytest.mark.parametrize("url", ["http://me:hunter2@host:abc", "http://me:hunter2@[::1"])
+def test_what_is_no_url_is_not_repeated_either(tiny_model, url):
+    with pytest.raises(UserError) as caught:
+        connected(tiny_model, url)
+    assert one_line(caught) == "ENGINE: it is no URL of a server, such as http://localhost:8000"
 
 
 # --- a server that fails on the way is asked again, within bounds -----------------------------------------------------

@@ -39,11 +39,14 @@ class Population:
         for i in range(1, len(value)):
             rate = wrong[i] / share[i]
             area += wrong[i] + (errors[i - 1] - used[i - 1] * rate) * log(used[i] / used[i - 1])
+        clipped = np.clip(value, metrics.LOG_SCORE_CLIP, 1 - metrics.LOG_SCORE_CLIP)
         return {
             "accuracy": right.sum(),
             "brier": (right * (1 - value) ** 2 + wrong * value**2).sum(),
+            "log_score": -(right * np.log(clipped) + wrong * np.log(1 - clipped)).sum(),
             "auroc": pairs / (right.sum() * wrong.sum()),
             "aurc": area,
+            "e_aurc": area - (wrong.sum() + right.sum() * log(right.sum())),
             "augrc": pairs_wrong_way + wrong.sum() ** 2 / 2,
             "overconfidence": (share * value).sum() - right.sum(),
             "coverage_at_target": used[errors / used <= TARGET_ERROR].max(initial=0),

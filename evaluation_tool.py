@@ -193,28 +193,29 @@ def summarise(
     records: Iterable[dict],
     target_error: float,
     seed: int,
-    headline: str = CONFIDENCE_NAMES[0],
+    headline_confidence: str = CONFIDENCE_NAMES[0],
     wrong_answer_costs: Sequence[float] = (),
     smallest_difference: float = 0.0,
 ) -> dict:
     """Every metric of every cell, the comparisons between them and the audit of the caps; a function of the records.
 
     records: as read from `records.jsonl`, in any order. target_error: in (0, 1). seed: of the resamples behind the
-    intervals, which are the same for every cell, and of the folds of recalibration. headline: which of CONFIDENCE_NAMES
-    decides. wrong_answer_costs: above 0, for the utilities. smallest_difference: of AURC, in [0, 1); at 0 nothing is
-    said about equivalence. The fields of a cell are those of CELL_FIELDS.
+    intervals, which are the same for every cell, and of the folds of recalibration. headline_confidence: which of
+    CONFIDENCE_NAMES decides. wrong_answer_costs: above 0, for the utilities. smallest_difference: of AURC, in [0, 1);
+    nothing is said about equivalence at 0. The fields of a cell are those of CELL_FIELDS.
     """
     columns = RecordColumns(records)
     weights = metrics.question_resamples(max(columns.n_questions, 1), np.random.default_rng(seed))
-    scoring = _Scoring(columns, weights, target_error, seed, headline, wrong_answer_costs)
+    costs = sorted(set(wrong_answer_costs))
+    scoring = _Scoring(columns, weights, target_error, seed, headline_confidence, costs)
     cells, arms = [], {name: [] for name in CONFIDENCE_NAMES}
     for cell in columns.cells:
         summary, cell_arms = _cell_summary(cell, scoring)
         cells.append(summary)
         for name, arm in cell_arms.items():
             arms[name].append(arm)
-    others = [name for name in CONFIDENCE_NAMES if name != headline]
-    shared = columns.n_units, columns.n_questions, wrong_answer_costs, smallest_difference
+    others = [name for name in CONFIDENCE_NAMES if name != headline_confidence]
+    shared = columns.n_units, columns.n_questions, costs, smallest_difference
     audits = [cell["budget_audit"][stage] for cell in cells for stage in STAGES]
     return {
         "n_records": sum(cell["n_records"] for cell in cells),
@@ -223,10 +224,10 @@ def summarise(
         "sampled_thinking_tokens": columns.sampled_thinking_tokens(),
         "standalone_thinking_tokens": columns.standalone_thinking_tokens(),
         "target_error": target_error,
-        "headline_confidence": headline,
+        "headline_confidence": headline_confidence,
         "wrong_answer_costs": list(wrong_answer_costs),
         "smallest_difference": smallest_difference,
-        "comparisons": compare(arms[headline], *shared, other_confidences=[arms[name] for name in others]),
+        "comparisons": compare(arms[headline_confidence], *shared, other_confidences=[arms[name] for name in others]),
         "other_comparisons": {name: compare(arms[name], *shared) for name in others},
         "cells": cells,
         "saturation": {stage: diagnostics.saturation(columns.cells, stage) for stage in STAGES},

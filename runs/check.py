@@ -6,11 +6,11 @@ from pathlib import Path
 
 from basics.errors import UserError, one_line
 from basics.strict_json import OTHER_SHAPE, sha256_of, strict_json
-from evaluation_tool import summarise
 from questions.question import Question
 from questions.question_sets import fingerprint
-from runs.journal import process_journals, read_records
+from runs.journal import process_journals
 from runs.results_folder import SCHEMA_VERSION, check_no_writer, read_config, read_summary, run_folders
+from runs.summary import summarise_as
 from scoring.fields import faults
 from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
 from scoring.summary_schema import LATER_NAMES
@@ -221,7 +221,7 @@ def _summary_problems(run: Path, config: dict) -> Iterator[str]:
         return
     try:
         summary = read_summary(run / "summary.json")
-        recomputed = summarise(read_records(run / "records.jsonl"), summary["target_error"], config["identity"]["seed"])
+        recomputed = summarise_as(run, summary, config["identity"]["seed"])
     except UserError as error:
         yield str(error).removeprefix(f"{run}/")
     except (OSError, *OTHER_SHAPE) as error:  # edited or damaged

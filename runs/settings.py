@@ -11,6 +11,8 @@ from pathlib import PurePath
 from typing import NoReturn
 
 from basics.errors import UserError
+from runs.results_folder import SUMMARY_FIELDS
+from scoring.record_schema import CONFIDENCE_NAMES
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ RULES = {
     "BATCH_SIZE": _whole(0, "prompts (0 = as many as fit)"),
     "SEED": Rule(int, (int,), lambda value: value >= 0, "a whole number, 0 or more"),
     "TARGET_ERROR": _number(lambda error: 0 < error < 1, "a number above 0 and below 1"),
+    "CONFIDENCE": Rule(str, (str,), lambda name: name in CONFIDENCE_NAMES, f"one of {', '.join(CONFIDENCE_NAMES)}"),
+    "WRONG_ANSWER_COSTS": _number(
+        lambda cost: 0 < cost <= 1_000_000, "a number above 0, at most 1,000,000", is_list=True
+    ),
+    "SMALLEST_DIFFERENCE": _number(lambda difference: 0 <= difference < 1, "a number from 0 (none) to below 1"),
 }
 
 
@@ -121,24 +128,32 @@ def read_settings(
 
 VERBS = {  # what the program does with results instead of a run: flag -> help
     "--check": "check results instead of running: one run folder, several, or a SAVE_DIR; takes no other flag",
-    "--redraw": "make figures and report of finished runs again: the same folders; takes no other flag",
+    "--redraw": "make figures and report of finished runs again: the same folders; beside it only settings of the"
+    " summary, which is then made again too",
 }
+VERB_SETTINGS = {"--redraw": tuple(SUMMARY_FIELDS)}  # settings that a verb takes; others: none
 
 
-def asked_of_results(argv: list[str]) -> tuple[str, list[str]] | None:
-    """The verb and the folders behind it; None if a run is asked for. Raises UserError if another flag is beside it."""
+def asked_of_results(argv: list[str]) -> tuple[str, list[str], list[str]] | None:
+    """The verb, the folders behind it and the flags of its settings; None if a run is asked for.
+
+    Raises UserError if another flag is beside it.
+    """
     parser = OneLineParser(add_help=False, allow_abbrev=False)
     for verb in VERBS:
         parser.add_argument(verb, nargs="+")
-    given, others = parser.parse_known_args(argv)
+    given, flags = parser.parse_known_args(argv)
     asked = {f"--{name}": folders for name, folders in vars(given).items() if folders}
     if not asked:
         return None
     (verb, folders), *further = asked.items()
-    others = [*(name for name, _ in further), *others]
+    taken = [flag_of(name) for name in VERB_SETTINGS.get(verb, ())]
+    has_other = not taken or any(flag.startswith("--") and flag.partition("=")[0] not in taken for flag in flags)
+    others = [*(name for name, _ in further), *(flags if has_other else [])]
     if others:
-        raise UserError(f"{verb} reads folders of results and takes no other flag ({' '.join(others)})")
-    return verb, [_expanded(verb, folder) for folder in folders]
+        beside = f"no other flag than {', '.join(taken)}" if taken else "no other flag"
+        raise UserError(f"{verb} reads folders of results and takes {beside} ({' '.join(others)})")
+    return verb, [_expanded(verb, folder) for folder in folders], flags
 
 
 def flag_of(name: str) -> str:

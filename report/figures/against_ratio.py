@@ -113,7 +113,7 @@ def _legend_handles(summary: dict, with_ideal: bool) -> list[Line2D]:
 
 FIGURE = parts.ResultFigure(
     "against_ratio.png", draw_against_ratio, "What each ratio is worth",
-    "Accuracy, AURC, coverage at the target error and ECE of the verbalised confidence against the share of the budget"
+    "Accuracy, AURC, coverage at the target error and ECE of the headline confidence against the share of the budget"
     " that the answer stage gets. Each line is one total budget. Bands: 95% intervals by bootstrap over questions. ECE"
     " has no such interval. Its vertical bars show the 95% range that a perfectly calibrated model would have at the"
     " same confidences, budgets in order from left to right, no thinking at the right edge: an ECE inside its bar is no"

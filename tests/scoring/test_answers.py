@@ -141,7 +141,7 @@ def test_every_confidence_has_its_verdict_and_the_setting_chooses_the_headline()
         list(records_of(0.0, confidence, is_correct)),
         list(records_of(1.0, np.full(N, 0.5), is_correct, p_true=np.where(is_correct, 0.9, 0.1))),
     ]
-    verbalised, headline = compared(*cells), compared(*cells, headline="p_true")
+    verbalised, headline = compared(*cells), compared(*cells, headline_confidence="p_true")
     assert verbalised["other_comparisons"].keys() == set(CONFIDENCE_NAMES) - {"confidence"}
     assert headline["headline_confidence"] == "p_true"
     (by_p_true,), (as_other,) = (

@@ -227,8 +227,9 @@ def _summary_problems(run: Path, config: dict) -> Iterator[str]:
     except (OSError, *OTHER_SHAPE) as error:  # edited or damaged
         yield f"summary.json cannot be used ({type(error).__name__}: {error})"
     else:
-        stored = {name: summary.get(name) for name in recomputed}  # the file also holds the run's config
-        for difference in _differences(stored, recomputed, ""):
+        names = [name for name in recomputed if name in summary or name not in LATER_NAMES]
+        stored = {name: summary.get(name) for name in names}  # the file also holds the run's config
+        for difference in _differences(stored, {name: recomputed[name] for name in names}, ""):
             yield f"summary.json and records.jsonl disagree: {difference}"
         of_run = summary["run"] if isinstance(summary.get("run"), dict) else {}
         for name in ("settings", "identity", "questions"):

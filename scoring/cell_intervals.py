@@ -10,6 +10,7 @@ from scipy.special import stdtrit
 from scoring import metrics
 
 FEWEST_QUESTIONS = 10  # below that a metric has no interval
+FEWEST_OF_A_CLASS = 5  # questions with a right answer, and with a wrong one, below which AUROC has no interval
 MOST_GROUPS = 100  # groups of questions that the jackknife leaves out one at a time; with fewer questions each is one
 NO_INTERVAL = ("coverage_at_target",)  # jumps when one answer changes; it has a lower bound instead
 SPANS = {"overconfidence": (-1.0, 1.0), "augrc": (0.0, 0.5)}  # smallest and largest value of those not in [0, 1]
@@ -22,7 +23,8 @@ def metric_intervals(
     """95% interval of every metric of `metrics.METRICS` but those of NO_INTERVAL: name -> low and high, or None.
 
     Arguments as in `metrics.resampled_metrics`: (n,) each, NaN where the confidence is missing. None: the metric has no
-    value, or there are fewer than FEWEST_QUESTIONS questions. An interval lies in the metric's span and contains the
+    value, it is the same whatever the answers (the Brier score if every confidence is 0.5), or there are fewer than
+    FEWEST_QUESTIONS questions or for AUROC FEWEST_OF_A_CLASS. An interval lies in the metric's span and contains the
     observed value.
 
     Two pseudo-questions are added, one all wrong and one all right, their confidences spread evenly over the observed
@@ -43,7 +45,8 @@ def metric_intervals(
     for name in names:
         low, high = SPANS.get(name, (0.0, 1.0))
         share, share_error = (centre[name] - low) / (high - low), error[name] / (high - low)
-        if observed[name] is None or np.isnan(share_error) or not share_error:
+        too_few = name == "auroc" and _fewest_of_a_class(confidence, is_correct, question_index) < FEWEST_OF_A_CLASS
+        if observed[name] is None or too_few or not share_error > 0:
             intervals[name] = None
             continue
         n = share * (1 - share) / share_error**2
@@ -57,6 +60,12 @@ def metric_intervals(
             "high": min(high, max(observed[name], low + (high - low) * ends[1])),
         }
     return intervals
+
+
+def _fewest_of_a_class(confidence, is_correct, question_index):
+    """Questions with a right answer that has a confidence, or those with such a wrong one, whichever are fewer."""
+    has = ~np.isnan(confidence)
+    return min(len(np.unique(question_index[has & of_class])) for of_class in (is_correct, ~is_correct))
 
 
 def wilson_interval(share: float, n: float, quantile: float) -> tuple[float, float]:

@@ -1,21 +1,18 @@
 """Prompts beside their read-outs, scoring, metrics and JSON. Needs no model and no GPU."""
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from string import ascii_uppercase
 
 import numpy as np
 
 from basics.strict_json import canonical_json
 from scoring import diagnostics, metrics
-from scoring.comparisons import METRIC_NAMES, Arm, compare
+from scoring.cell_summary import Scoring, cell_summary
+from scoring.comparisons import compare
 from scoring.fields import in_order
-from scoring.guaranteed_thresholds import guaranteed_threshold, target_errors
-from scoring.recalibration import recalibrated
-from scoring.record_columns import CellColumns, RecordColumns
-from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, MASS_OF, RECORD_FIELDS, STAGE_FIELDS, STAGES
-from scoring.summary_schema import CELL_FIELDS, CONFIDENCE_FIELDS
-from scoring.utility import break_even, expected_utility, resampled_utilities, share_given, utility_name
+from scoring.record_columns import RecordColumns
+from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
 from thinking.model_interface import Reading, Readout, ThoughtRequest
 
 CONFIDENCES = tuple(step / 100 for step in range(101))  # the numbers that a verbalised confidence can be
@@ -177,18 +174,6 @@ def _stage_fields(stage: str, reading: Reading | None) -> dict:
 # --- summary -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Scoring:
-    """What the summaries of all cells share; headline: the confidence that decides; weights: of the resamples."""
-
-    run: RecordColumns
-    weights: np.ndarray
-    target_error: float
-    seed: int
-    headline: str
-    wrong_answer_costs: Sequence[float]
-
-
 def summarise(
     records: Iterable[dict],
     target_error: float,
@@ -200,17 +185,18 @@ def summarise(
     """Every metric of every cell, the comparisons between them and the audit of the caps; a function of the records.
 
     records: as read from `records.jsonl`, in any order. target_error: in (0, 1). seed: of the resamples behind the
-    intervals, which are the same for every cell, and of the folds of recalibration. headline_confidence: which of
-    CONFIDENCE_NAMES decides. wrong_answer_costs: above 0, for the utilities. smallest_difference: of AURC, in [0, 1);
-    nothing is said about equivalence at 0. The fields of a cell are those of CELL_FIELDS.
+    comparisons, which are the same for every cell, of the redraws behind `ece_if_calibrated` and of the folds of
+    recalibration. headline_confidence: which of CONFIDENCE_NAMES decides. wrong_answer_costs: above 0, for the
+    utilities. smallest_difference: of AURC, in [0, 1); nothing is said about equivalence at 0. The fields of a cell are
+    those of CELL_FIELDS.
     """
     columns = RecordColumns(records)
     weights = metrics.question_resamples(max(columns.n_questions, 1), np.random.default_rng(seed))
     costs = sorted(set(wrong_answer_costs))
-    scoring = _Scoring(columns, weights, target_error, seed, headline_confidence, costs)
+    scoring = Scoring(columns, weights, target_error, seed, headline_confidence, costs)
     cells, arms = [], {name: [] for name in CONFIDENCE_NAMES}
     for cell in columns.cells:
-        summary, cell_arms = _cell_summary(cell, scoring)
+        summary, cell_arms = cell_summary(cell, scoring)
         cells.append(summary)
         for name, arm in cell_arms.items():
             arms[name].append(arm)
@@ -232,119 +218,3 @@ def summarise(
         "cells": cells,
         "saturation": {stage: diagnostics.saturation(columns.cells, stage) for stage in STAGES},
     }
-
-
-def _cell_summary(cell: CellColumns, scoring: _Scoring) -> tuple[dict, dict[str, Arm]]:
-    """The cell's entry in `summary.json`, and per confidence the cell as an arm of the comparisons."""
-    scored = ~cell.is_error
-    # Without any confidence the resampled metrics are those of accuracy alone, over all records without error.
-    none, right, question = np.full(scored.sum(), np.nan), cell.is_correct[scored], cell.question[scored]
-    accuracies = metrics.resampled_metrics(none, right, question, scoring.weights, scoring.target_error)["accuracy"]
-    accuracy_interval = metrics.percentile_intervals({"accuracy": accuracies}, scoring.run.n_questions)["accuracy"]
-    accuracy = diagnostics.mean(cell.is_correct[scored])
-    confidences, arms = {}, {}
-    for name in CONFIDENCE_NAMES:
-        confidences[name], resampled = _confidence_summary(name, cell, scoring)
-        values = {metric: confidences[name][metric] for metric in METRIC_NAMES if metric != "accuracy"}
-        values |= {utility_name(row["wrong_answer_cost"]): row["utility"] for row in confidences[name]["utilities"]}
-        arms[name] = Arm(cell, values | {"accuracy": accuracy}, resampled | {"accuracy": accuracies}, name)
-    headline, answered = cell.confidence(scoring.headline), cell.is_answered
-    fields = {
-        **{name: getattr(cell, name) for name in CELL_NAMES},
-        "n_questions": len(np.unique(cell.question)),
-        "n_records": len(cell),
-        "n_errors": int(cell.is_error.sum()),
-        "accuracy": accuracy,
-        "accuracy_interval": accuracy_interval,
-        "answer_consistency": diagnostics.answer_consistency(cell),
-        "confidences": confidences,
-        "risk_coverage": metrics.risk_coverage_curve(headline[answered], cell.is_correct[answered]),
-        "readout_masses": diagnostics.readout_masses(cell),
-        "accuracy_by_stop": diagnostics.accuracy_by_stop(cell),
-        "position_bias": diagnostics.position_bias(cell),
-        "per_permutation": _per_group(
-            "permutation", cell.permutation, np.unique(cell.permutation).tolist(), cell, headline
-        ),
-        "per_category": _per_group("category", cell.category, scoring.run.categories, cell, headline),
-        "budget_audit": {stage: diagnostics.budget_audit(cell, stage) for stage in STAGES},
-        "tokens": {stage: diagnostics.token_sums(cell, stage) for stage in STAGES},
-    }
-    return in_order(CELL_FIELDS, fields), arms
-
-
-def _confidence_summary(name: str, cell: CellColumns, scoring: _Scoring) -> tuple[dict, dict[str, np.ndarray]]:
-    """Calibration over the records that have the confidence; ranking over all with an answer, missing ones last.
-
-    Returns the summary and the resampled metrics.
-    """
-    confidence, answered, target_error = cell.confidence(name), cell.is_answered, scoring.target_error
-    has = answered & ~np.isnan(confidence)
-    given, outcome = confidence[has], cell.is_correct[has]
-    ranked = confidence[answered], cell.is_correct[answered]
-    first_order = answered & (cell.permutation == 0)
-    observed = metrics.observed_metrics(*ranked, target_error)
-    resampled = metrics.resampled_metrics(*ranked, cell.question[answered], scoring.weights, target_error)
-    utilities, resampled_utilities = _utilities(*ranked, cell.question[answered], scoring)
-    intervals = metrics.percentile_intervals(resampled, scoring.run.n_questions)
-    with_interval = [one.name for one in CONFIDENCE_FIELDS if one.name in metrics.METRICS]
-    n_distinct, largest_tie_share = diagnostics.ties(given)
-    fields = {
-        "n": int(has.sum()),
-        "n_missing": len(cell) - int(has.sum()),
-        "n_distinct": n_distinct,
-        "largest_tie_share": largest_tie_share,
-        "readout_mass": diagnostics.mean(cell.numbers[MASS_OF[name]]),
-        "mean_confidence": diagnostics.mean(given),
-        "ece": metrics.expected_calibration_error(given, outcome),
-        "ece_if_calibrated": metrics.ece_if_calibrated(given, np.random.default_rng(scoring.seed)),
-        "recalibrated": recalibrated(given, outcome, cell.question[has], np.random.default_rng(scoring.seed)),
-        **metrics.brier_parts(given, outcome),
-        **{metric: observed[metric] for metric in with_interval},
-        **{f"{metric}_interval": intervals[metric] for metric in with_interval},
-        "utilities": utilities,
-        "permutation_spread": diagnostics.permutation_spread(cell, confidence),
-        "bins": metrics.reliability_bins(given, outcome),
-        "guaranteed_thresholds": [
-            guaranteed_threshold(confidence[first_order], cell.is_correct[first_order], target)
-            for target in target_errors(target_error)
-        ],
-    }
-    return in_order(CONFIDENCE_FIELDS, fields), resampled | resampled_utilities
-
-
-def _utilities(confidence, is_correct, question, scoring) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Per cost of a wrong answer the expected utility with its interval, and its values on the resamples by name."""
-    costs = scoring.wrong_answer_costs
-    values = resampled_utilities(confidence, is_correct, question, scoring.weights, costs)
-    resampled = {utility_name(cost): row for cost, row in zip(costs, values, strict=True)}
-    intervals = metrics.percentile_intervals(resampled, scoring.run.n_questions)
-    rows = [
-        {
-            "wrong_answer_cost": cost,
-            "break_even": break_even(cost),
-            "share_given": share_given(confidence, cost),
-            "utility": expected_utility(confidence, is_correct, cost),
-            "utility_interval": intervals[utility_name(cost)],
-        }
-        for cost in costs
-    ]
-    return rows, resampled
-
-
-def _per_group(name, group_of_record, groups, cell, confidence):
-    """Records without error, accuracy and ECE per permutation or per category of the cell, in sorted order."""
-    rows = []
-    for group, value in sorted(enumerate(groups), key=lambda pair: (pair[1] is None, pair[1])):
-        inside = group_of_record == (value if name == "permutation" else group)
-        if inside.any():
-            scored = inside & ~cell.is_error
-            has = scored & ~np.isnan(confidence)
-            rows.append(
-                {
-                    name: value,
-                    "n": int(scored.sum()),
-                    "accuracy": diagnostics.mean(cell.is_correct[scored]),
-                    "ece": metrics.expected_calibration_error(confidence[has], cell.is_correct[has]),
-                }
-            )
-    return rows

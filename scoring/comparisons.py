@@ -8,6 +8,7 @@ import numpy as np
 
 from scoring import answers, metrics
 from scoring.best_set import best_set, questions_needed
+from scoring.cell_intervals import NO_INTERVAL
 from scoring.criteria import AURC, Criterion, criteria
 from scoring.diagnostics import ties
 from scoring.record_columns import CellColumns
@@ -118,7 +119,9 @@ def _compare_ratios(arms, others, shared):
         "best_ratio": {one.name: _best_ratio(arms, one, best) for one in shared.criteria},
         "unbeaten_ratios": None if no_verdict else [arm.ratio for arm in arms if arm.ratio not in beaten],
         "best_sets": {
-            one.name: None if no_verdict else _best_set(arms, one, shared) for one in shared.criteria if not one.jumps
+            one.name: None if no_verdict else _best_set(arms, one, shared)
+            for one in shared.criteria
+            if one.name not in NO_INTERVAL
         },
         "differences": {
             name: [
@@ -170,9 +173,8 @@ def _differences(arms, pairs, criterion, shared):
     values, resampled = _values(arms, criterion.name)
     first, second = np.array(pairs).T
     measured = values[first] - values[second], resampled[first] - resampled[second], shared.n_questions
-    if criterion.jumps:
-        intervals, needed = metrics.simultaneous_percentile_intervals(*measured), [None] * len(pairs)
-    else:
+    intervals = needed = [None] * len(pairs)
+    if criterion.name not in NO_INTERVAL:
         intervals, needed = metrics.simultaneous_intervals(*measured), questions_needed(*measured)
     possible = partial(_possible, largest=criterion.largest_difference)
     return [

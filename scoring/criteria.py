@@ -24,8 +24,8 @@ class Criterion:
     """A metric that names a best ratio.
 
     title: as in the middle of a sentence. purpose: begins a sentence that ends "take ratio ..."; user: whom it serves,
-    a sentence. jumps: one more error can take all of it away, so it has no standard error and no best set.
-    largest_difference: no two values are further apart. needs_gain: a ratio is best only if its value is above 0.
+    a sentence. largest_difference: no two values are further apart. needs_gain: a ratio is best only if its value is
+    above 0.
     """
 
     name: str
@@ -33,7 +33,6 @@ class Criterion:
     purpose: str = ""
     user: str = ""
     lower_is_better: bool = False
-    jumps: bool = False
     largest_difference: float = 1.0
     needs_gain: bool = False
 
@@ -51,7 +50,7 @@ AUGRC = Criterion(
 ACCURACY = Criterion("accuracy", "accuracy", "To use every answer", "You use every answer.")
 COVERAGE = Criterion(
     "coverage_at_target", "coverage", "To use most answers at the target error",
-    "You use as many answers as the target error allows.", jumps=True, needs_gain=True,
+    "You use as many answers as the target error allows.", needs_gain=True,
 )  # fmt: skip
 
 

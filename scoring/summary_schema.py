@@ -1,6 +1,7 @@
 """The fields of a cell in `summary.json`, and of each confidence in it: the declaration from which the rest derives.
 
-A metric with an interval is a function in `metrics.METRICS` and a declaration here, of the same name.
+A metric with an interval is a function in `metrics.METRICS` and a declaration here, of the same name; the interval is
+made in `cell_intervals`.
 """
 from functools import partial
 
@@ -42,12 +43,12 @@ CONFIDENCE_FIELDS = (
     _share("mean_confidence", meaning="mean of the confidences"),
     _share(
         "ece", better="low",
-        meaning="expected calibration error: 10 bins of equal width, 1.0 in the last (Naeini et al. 2015; Guo et al."
-        " 2017)",
+        meaning="expected calibration error of permutation 0, one answer per question: 10 bins of equal width, 1.0 in"
+        " the last (Naeini et al. 2015; Guo et al. 2017)",
     ),
     Field(
         "ece_if_calibrated", "object", parts=(_share("mean"), _share("low"), _share("high")),
-        meaning="mean and 95% range of the ECE when outcomes are redrawn as Bernoulli(confidence); the ECE is biased"
+        meaning="mean and 95% range of that ECE when outcomes are redrawn as Bernoulli(confidence); the ECE is biased"
         " upwards, so compare it with this instead of with 0",
     ),
     *_with_interval(_share(
@@ -102,11 +103,17 @@ CONFIDENCE_FIELDS = (
             *_with_interval(Field("utility", "number", span=(None, 1), is_nullable=True)),
         ),
     ),
-    *_with_interval(_share(
+    _share(
         "coverage_at_target", better="high",
-        meaning="largest share of answers that can be used with an error rate of at most `target_error`, whole tie"
-        " groups; the threshold is picked on the same answers, so the error rate on new ones will be higher",
-    )),
+        meaning="largest share of answers that could be used with an error rate of at most `target_error`, whole tie"
+        " groups; it looks back: the threshold is picked on the same answers, so new ones will on average err more"
+        " often. It has no interval, because it jumps when one answer changes",
+    ),
+    _share(
+        "coverage_at_target_lower_bound", better="high",
+        meaning="share of new answers that can be used at `target_error` at least, with probability 95%; 0 where no"
+        " threshold was certified for it",
+    ),
     *_with_interval(Field(
         "overconfidence", "number", span=(-1, 1), is_nullable=True, better="near 0",
         meaning="mean confidence minus accuracy",
@@ -124,8 +131,10 @@ CONFIDENCE_FIELDS = (
     ),
     _objects(
         "guaranteed_thresholds",
-        meaning="per target error rate the lowest threshold above which the error rate of new answers is under the"
-        " target with probability 95%, the share of the `n` answers that it leaves, and how many of those are wrong",
+        meaning="per target error rate the threshold from which on the error rate of new answers is at most the target"
+        " with probability 95%, the share of the `n` answers of permutation 0 that it leaves, and how many of those are"
+        " wrong; of the certified thresholds the one that uses most answers, and the highest that uses the same; `null`"
+        " where none was certified",
         parts=(
             Field("target_error", "number", span=(0, 1)), _count("n"), _share("threshold"), _share("coverage"),
             _count("n_used", is_nullable=True), _count("n_wrong", is_nullable=True),
@@ -138,7 +147,7 @@ LATER_NAMES = {
     "augrc", "augrc_interval", "e_aurc", "e_aurc_interval", "log_score", "log_score_interval", "n_distinct",
     "largest_tie_share", "readout_mass", "recalibrated", "utilities", "headline_confidence", "wrong_answer_costs",
     "smallest_difference", "best_sets", "equivalent_pairs", "questions_needed", "by_other_confidences", "warnings",
-    "claims", "other_comparisons",
+    "claims", "other_comparisons", "coverage_at_target_lower_bound",
 }  # fmt: skip
 
 _GROUP = (_count("n"), _share("accuracy"), _share("ece"))

@@ -11,8 +11,10 @@ from itertools import combinations
 
 import numpy as np
 
+from checks.populations import FOR_INTERVALS
 from scoring import metrics
 from scoring.best_set import best_set, questions_needed
+from scoring.cell_intervals import metric_intervals
 from scoring.utility import resampled_utilities, utility_name
 
 QUESTION_COUNTS = (200, 1000)
@@ -98,6 +100,25 @@ def criterion_failures(n_questions: int, repetitions: int, rng: np.random.Genera
     return failures
 
 
+def utility_intervals(n_questions: int, repetitions: int, rng: np.random.Generator) -> dict[str, float]:
+    """Shares in which a cell's 95% interval of the utility contains the truth, by population and cost; 2 permutations.
+
+    Of the repetitions that have an interval, where these are at least half.
+    """
+    shares = {}
+    for title, population in FOR_INTERVALS.items():
+        hits, defined = dict.fromkeys(COSTS, 0), dict.fromkeys(COSTS, 0)
+        for _ in range(repetitions):
+            confidence, is_correct, question, _ = population.draw(n_questions, 2, 0.5, rng)
+            intervals = metric_intervals(confidence, is_correct, question, 0.5, COSTS)
+            for cost in COSTS:
+                if interval := intervals[utility_name(cost)]:
+                    defined[cost] += 1
+                    hits[cost] += interval["low"] - 1e-12 <= population.utility(cost) <= interval["high"] + 1e-12
+        shares |= {f"{title}, cost {c}": hits[c] / defined[c] for c in COSTS if defined[c] >= repetitions / 2}
+    return shares
+
+
 def best_sets(n_questions: int, repetitions: int, rng: np.random.Generator) -> dict[str, float]:
     """By AURC: shares in which the best arm is left out of its set, and in which the better arm is found alone.
 
@@ -181,6 +202,7 @@ def coarse_confidences(n_questions: int, repetitions: int, rng: np.random.Genera
 
 SIMULATIONS = (
     ("intervals of all pairs do not all contain the truth in", criterion_failures),
+    ("a cell's interval of the utility contains the truth in", utility_intervals),
     ("best sets", best_sets),
     ("called equivalent within 0.05 AURC", equivalence),
     ("questions needed", needed_questions),

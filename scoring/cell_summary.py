@@ -89,9 +89,8 @@ def _confidence_summary(name, cell, scoring):
     confidence, is_correct, question = _ranked(name, cell)
     has = ~np.isnan(confidence)
     given, outcome = confidence[has], is_correct[has]
-    first_order = cell.permutation[cell.is_answered] == 0
-    independent = confidence[first_order], is_correct[first_order]
-    calibrated = confidence[first_order & has], is_correct[first_order & has]
+    permutation = cell.permutation[cell.is_answered]
+    independent = confidence[permutation == 0], is_correct[permutation == 0]
     observed = metrics.observed_metrics(confidence, is_correct, scoring.target_error)
     costs = scoring.wrong_answer_costs
     intervals = metric_intervals(confidence, is_correct, question, scoring.target_error, costs)
@@ -105,9 +104,8 @@ def _confidence_summary(name, cell, scoring):
         "largest_tie_share": largest_tie_share,
         "readout_mass": diagnostics.mean(cell.numbers[MASS_OF[name]]),
         "mean_confidence": diagnostics.mean(given),
-        "ece": metrics.expected_calibration_error(*calibrated),
-        "ece_if_calibrated": metrics.ece_if_calibrated(calibrated[0], rng),
-        "recalibrated": recalibrated(given, outcome, question[has], first_order[has], rng),
+        **metrics.ece_beside_calibrated(given, outcome, permutation[has], rng),
+        "recalibrated": recalibrated(given, outcome, question[has], permutation[has] == 0, rng),
         **metrics.brier_parts(given, outcome),
         **{metric: observed[metric] for metric in declared},
         **{f"{metric}_interval": intervals[metric] for metric in declared if metric not in NO_INTERVAL},

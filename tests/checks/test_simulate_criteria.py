@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 
 from checks import simulate_criteria as simulate
+from checks.populations import FOR_INTERVALS
+from scoring.utility import expected_utility
 
 
 def rng():
@@ -34,3 +36,13 @@ def test_arms_that_differ_by_the_limit_are_rarely_called_equivalent_and_equal_on
     shares = simulate.equivalence(1500, 20, rng())
     assert shares["different by it"] <= 0.1
     assert shares["equal"] > 0.8
+
+
+def test_the_utility_of_a_population_is_what_many_answers_show_and_the_intervals_contain_it(monkeypatch):
+    population = FOR_INTERVALS["half at 1.00"]
+    confidence, is_correct, _, _ = population.draw(200_000, 1, 0.0, rng())
+    for cost in simulate.COSTS:
+        assert expected_utility(confidence, is_correct, cost) == pytest.approx(population.utility(cost), abs=0.02)
+    monkeypatch.setattr(simulate, "FOR_INTERVALS", {"half at 1.00": population})
+    shares = simulate.utility_intervals(100, 60, rng())
+    assert len(shares) == 3 and all(share > 0.8 for share in shares.values()), shares

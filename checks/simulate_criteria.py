@@ -15,7 +15,7 @@ from checks.populations import FOR_INTERVALS
 from scoring import metrics
 from scoring.best_set import best_set, questions_needed
 from scoring.cell_intervals import metric_intervals
-from scoring.utility import resampled_utilities, utility_name
+from scoring.utility import pseudo_variances, resampled_utilities, share_given, utility_name
 
 QUESTION_COUNTS = (200, 1000)
 COSTS = (1, 9, 19)
@@ -69,10 +69,22 @@ def pairs_of(values: np.ndarray) -> np.ndarray:
     return values[first] - values[second]
 
 
-def intervals_of(observed: np.ndarray, resampled: np.ndarray, n_questions: int) -> np.ndarray:
+def intervals_of(
+    observed: np.ndarray, resampled: np.ndarray, n_questions: int, added_variances: np.ndarray | float = 0.0
+) -> np.ndarray:
     """(pairs, 2) simultaneous intervals."""
-    rows = metrics.simultaneous_intervals(pairs_of(observed), pairs_of(resampled), n_questions)
+    rows = metrics.simultaneous_intervals(pairs_of(observed), pairs_of(resampled), n_questions, added_variances)
     return np.array([(row["low"], row["high"]) for row in rows])
+
+
+def added_variances(arms: list, name: str) -> np.ndarray | float:
+    """(pairs,), as the comparisons add them to the utilities."""
+    costs = {utility_name(cost): cost for cost in COSTS}
+    if name not in costs:
+        return 0.0
+    shares = np.array([share_given(confidence, costs[name]) for confidence, _ in arms])
+    first, second = np.array(list(combinations(range(len(arms)), 2))).T
+    return pseudo_variances(shares, costs[name], len(arms[0][0]))[first, second]
 
 
 def unbeaten(intervals: np.ndarray, n_arms: int) -> set[int]:
@@ -91,9 +103,10 @@ def criterion_failures(n_questions: int, repetitions: int, rng: np.random.Genera
         truth = {name: pairs_of(values[:, 0]) for name, values in truth.items()}
         missed = dict.fromkeys(NAMES, 0)
         for _ in range(repetitions):
-            observed, resampled = observed_and_resampled(draw_arms(n_questions, gains, rng), rng)
+            arms = draw_arms(n_questions, gains, rng)
+            observed, resampled = observed_and_resampled(arms, rng)
             for name in NAMES:
-                low, high = intervals_of(observed[name], resampled[name], n_questions).T
+                low, high = intervals_of(observed[name], resampled[name], n_questions, added_variances(arms, name)).T
                 equal = 0.0 if population == "equal" else truth[name]
                 missed[name] += not np.all((low <= equal) & (equal <= high))
         failures |= {f"{population}, {name}": count / repetitions for name, count in missed.items()}

@@ -109,7 +109,7 @@ def _other_choices(entry, values, criteria):
     for one in criteria:
         ratio = entry["best_ratio"][one.name]
         if ratio is None:
-            worthless += [one] if one.name.startswith("utility") else []
+            worthless += [one] if one.wrong_answer_cost is not None else []
         elif ratio == best:
             as_aurc += [one] if one is not AURC else []
         else:

@@ -35,9 +35,9 @@ def metric_intervals(
     """95% interval of every metric of `metrics.METRICS` but those of NO_INTERVAL, and of the utility at each cost.
 
     By name low and high, or None. Arguments as in `metrics.resampled_metrics`: (n,) each, NaN where the confidence is
-    missing. None: the metric has no value, it is the same whatever the answers (the Brier score if every confidence is 0.5), or there are fewer than
-    FEWEST_QUESTIONS questions or for AUROC FEWEST_OF_A_CLASS. An interval lies in the metric's span and contains the
-    observed value.
+    missing. None: the metric has no value, it is the same whatever the answers (the Brier score if every confidence is
+    0.5, the utility if every answer is withheld), or there are fewer than FEWEST_QUESTIONS questions or for AUROC
+    FEWEST_OF_A_CLASS. An interval lies in the metric's span and contains the observed value.
 
     Two pseudo-questions are added, one all wrong and one all right, their confidences spread evenly over the observed
     ones, and the standard error is that of the jackknife over questions with them. It is thus above zero without a
@@ -103,7 +103,7 @@ def _independent_records(accuracy, error, per_question):
     return n / np.clip(design_effect, 1.0, (per_question**2).sum() / n)
 
 
-def _jackknife(confidence, is_correct, question_index, target_error, utilities):
+def _jackknife(confidence, is_correct, question_index, target_error, utilities=None):
     """Metrics with the pseudo-questions, their standard errors over questions, both by name, and the number of groups.
 
     The groups are left out one at a time; pseudo-questions are groups of their own (unequal ones: Busing et al. 1999).
@@ -118,8 +118,9 @@ def _jackknife(confidence, is_correct, question_index, target_error, utilities):
     group = np.append(np.arange(n_questions) % n_groups, [n_groups, n_groups + 1])
     weights = np.vstack([np.ones(len(group), bool), group != np.arange(n_groups + 2)[:, None]]).astype(np.uint8)
     values = metrics.resampled_metrics(confidence, is_correct, question_index, weights, target_error)
-    worths = resampled_utilities(confidence, is_correct, question_index, weights, list(utilities.values()))
-    values |= dict(zip(utilities, worths, strict=True))
+    if utilities:
+        worths = resampled_utilities(confidence, is_correct, question_index, weights, list(utilities.values()))
+        values |= dict(zip(utilities, worths, strict=True))
     left = weights[1:].mean(axis=1)  # share of the questions that is left
     scale = (n_groups + 2) / (n_groups + 1)
     centre = {name: value[0] for name, value in values.items()}

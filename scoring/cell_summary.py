@@ -72,7 +72,8 @@ def _arm(name, cell, scoring, scores, accuracy, accuracies):
     resampled = metrics.resampled_metrics(*ranked, scoring.weights, scoring.target_error) | {"accuracy": accuracies}
     utilities = resampled_utilities(*ranked, scoring.weights, costs)
     resampled |= {utility_name(cost): row for cost, row in zip(costs, utilities, strict=True)}
-    return Arm(cell, values, resampled, name)
+    shares_given = {utility_name(row["wrong_answer_cost"]): row["share_given"] for row in scores["utilities"]}
+    return Arm(cell, values, resampled, name, {name: share or 0.0 for name, share in shares_given.items()})
 
 
 def _ranked(name, cell):

@@ -12,6 +12,7 @@ from scoring.cell_intervals import NO_INTERVAL
 from scoring.criteria import AURC, Criterion, criteria
 from scoring.diagnostics import ties
 from scoring.record_columns import CellColumns
+from scoring.utility import pseudo_variances
 
 DESCRIBING = ("brier", "auroc")  # metrics that name no best ratio: their differences stand beside those of the criteria
 METRIC_NAMES = (*(one.name for one in criteria([])), *DESCRIBING)  # and one utility per declared cost
@@ -27,12 +28,14 @@ class Arm:
     """A cell as it is compared. values: metric -> observed value or None; resampled: metric -> (resamples,) floats.
 
     The resamples are the same for every arm, NaN where a metric has no value. confidence: which of the four it is.
+    shares_given: of answers, by the name of the utility.
     """
 
     columns: CellColumns
     values: dict[str, float | None]
     resampled: dict[str, np.ndarray]
     confidence: str = "confidence"
+    shares_given: dict[str, float] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float | None:
@@ -175,7 +178,8 @@ def _differences(arms, pairs, criterion, shared):
     measured = values[first] - values[second], resampled[first] - resampled[second], shared.n_questions
     intervals = needed = [None] * len(pairs)
     if criterion.name not in NO_INTERVAL:
-        intervals, needed = metrics.simultaneous_intervals(*measured), questions_needed(*measured)
+        added = _added_variances(arms, criterion, shared)[first, second]
+        intervals, needed = metrics.simultaneous_intervals(*measured, added), questions_needed(*measured)
     possible = partial(_possible, largest=criterion.largest_difference)
     return [
         {
@@ -185,6 +189,14 @@ def _differences(arms, pairs, criterion, shared):
         }
         for difference, interval, n in zip(measured[0], intervals, needed, strict=True)
     ]
+
+
+def _added_variances(arms, criterion, shared):
+    """(arms, arms), for utilities; else zeros."""
+    if criterion.wrong_answer_cost is None:
+        return np.zeros((len(arms), len(arms)))
+    shares = np.array([arm.shares_given[criterion.name] for arm in arms])
+    return pseudo_variances(shares, criterion.wrong_answer_cost, shared.n_questions)
 
 
 def _values(arms, name):
@@ -226,7 +238,7 @@ def _best_set(arms, criterion, shared):
     """Ratios among which the best one is with 95%, or None."""
     sign = -1 if criterion.lower_is_better else 1
     values, resampled = _values(arms, criterion.name)
-    chosen = best_set(sign * values, sign * resampled, shared.n_questions)
+    chosen = best_set(sign * values, sign * resampled, shared.n_questions, _added_variances(arms, criterion, shared))
     return None if chosen is None else [arm.ratio for arm, is_in in zip(arms, chosen, strict=True) if is_in]
 
 

@@ -25,7 +25,7 @@ class Criterion:
 
     title: as in the middle of a sentence. purpose: begins a sentence that ends "take ratio ..."; user: whom it serves,
     a sentence. largest_difference: no two values are further apart. needs_gain: a ratio is best only if its value is
-    above 0.
+    above 0. wrong_answer_cost: of a utility.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Criterion:
     user: str = ""
     lower_is_better: bool = False
     largest_difference: float = 1.0
+    wrong_answer_cost: float | None = None
     needs_gain: bool = False
 
 
@@ -60,7 +61,7 @@ def utility_criterion(cost: float) -> Criterion:
     return Criterion(
         utility_name(cost), f"utility at cost {cost:g}", f"If a wrong answer costs {times}",
         f"A wrong answer costs you {times}, and you withhold answers whose confidence is below {break_even(cost):.3g}.",
-        largest_difference=1 + cost, needs_gain=True,
+        largest_difference=1 + cost, wrong_answer_cost=cost, needs_gain=True,
     )  # fmt: skip
 
 

@@ -402,22 +402,24 @@ def _interval(values: np.ndarray) -> dict[str, float]:
 
 
 def simultaneous_intervals(
-    differences: np.ndarray, resampled: np.ndarray, n_questions: int
+    differences: np.ndarray, resampled: np.ndarray, n_questions: int, added_variances: np.ndarray | float = 0.0
 ) -> list[dict[str, float] | None]:
     """95% intervals that hold for all differences at once, by the bootstrap of the largest |t| (max-t).
 
     differences: (m,) observed, NaN where there is none; resampled: (m, resamples), the same differences on common
     resamples of n_questions questions. Returns low and high per difference; None where it has no value, where too many
     resamples have none (MAX_UNDEFINED_SHARE), and with fewer than 2 questions. A difference that is the same on
-    every resample has an interval of width zero. With m = 1 it is an ordinary 95% interval. For small samples the
+    every resample has an interval of width zero. added_variances: (m,) beyond what the resamples show, or 0. With m = 1 it is an ordinary 95% interval. For small samples the
     critical value is carried over from the normal to Student's t at its tail probability. The intervals err on the wide
     side; without that, five equal arms of 200 questions came out as different in 5.7% of 2,000 simulations. (Davison
     and Hinkley 1997, chapters 4 and 5.)
     """
     errors, critical = max_t(differences, resampled, n_questions)
+    if np.any(np.asarray(added_variances) > 0):
+        errors = np.sqrt(errors**2 + added_variances)
     margins = np.where(errors > 0, critical * errors, errors)
     return [
-        None if np.isnan(margin) else {"low": float(value - margin), "high": float(value + margin)}
+        None if not np.isfinite(margin) else {"low": float(value - margin), "high": float(value + margin)}
         for value, margin in zip(differences, margins, strict=True)
     ]
 
@@ -447,7 +449,12 @@ def standard_errors(resampled: np.ndarray, n_questions: int) -> np.ndarray:
 
 
 def critical_value(largest_t: np.ndarray, n_questions: int) -> float:
-    """What the largest t stays under with 95%, from its values on the resamples, carried over to Student's t."""
+    """What the largest t stays under with 95%, from its values on the resamples, carried over to Student's t.
+
+    Where nothing varies, Student's two-sided quantile.
+    """
+    if not largest_t.any():
+        return float(stdtrit(n_questions - 1, 0.975))
     return float(abs(stdtrit(n_questions - 1, ndtr(-_upper_quantile(largest_t)))))
 
 

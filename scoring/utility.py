@@ -58,6 +58,18 @@ def resampled_utilities(
         return np.array(worths).reshape(len(worths), len(n)) / n
 
 
+def pseudo_variances(shares_given: np.ndarray, wrong_answer_cost: float, n_questions: int) -> np.ndarray:
+    """(arms, arms) what two pseudo-questions add to the variance of the difference of two arms' utilities.
+
+    shares_given: (arms,), each in [0, 1]. In one the first arm is right and the second wrong, in the other the reverse,
+    at the arms' own confidences. A loss of 20 that happens once in a hundred questions is missing from many a sample,
+    whose variance then says nothing of it; the pseudo-questions do (as added counts do for matched pairs: Agresti and
+    Min 2005).
+    """
+    right, wrong = shares_given[:, None], -wrong_answer_cost * shares_given[None, :]
+    return ((right - wrong) ** 2 + (right - wrong).T ** 2) / n_questions**2
+
+
 def _worth(confidence, is_correct, wrong_answer_cost):
     given = confidence >= break_even(wrong_answer_cost)  # False for NaN
     return np.where(given, np.where(is_correct, 1.0, -wrong_answer_cost), 0.0)

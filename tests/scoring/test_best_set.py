@@ -59,6 +59,12 @@ def test_arms_that_differ_by_the_same_on_every_resample_differ_for_certain():
     assert best_set(values, resampled, 50).tolist() == [True, True, False]
 
 
+def test_an_added_variance_keeps_an_arm_in_the_set():
+    values, resampled = independent([0.0, -3.5])
+    assert best_set(values, resampled, MANY).tolist() == [True, False]
+    assert best_set(values, resampled, MANY, np.full((2, 2), 4.0)).tolist() == [True, True]
+
+
 def test_no_set_without_values():
     values, resampled = independent([0.1, 0.2])
     assert best_set(np.array([0.1, np.nan]), resampled, 50) is None
@@ -81,3 +87,5 @@ def test_questions_are_named_only_where_they_can_tell():
     resampled = np.array([[0.1, -0.1] * 50, [0.3] * 100, [np.nan] * 100])
     assert questions_needed(np.array([0.0, 0.3, 0.1]), resampled, 50) == [None, None, None]
     assert questions_needed(np.array([0.1]), resampled[:1], 1) == [None]
+    never_what_was_observed = 0.5 + 1e-9 * np.random.default_rng(0).standard_normal((1, 1000))
+    assert questions_needed(np.array([0.1]), never_what_was_observed, 50) == [None]

@@ -57,6 +57,14 @@ def test_a_resample_equals_the_mean_over_replicated_records():
         assert list(values) == pytest.approx([utility.expected_utility(*replicated, cost) for cost in (1, 9)])
 
 
+def test_the_added_variance_is_that_of_two_pseudo_questions_by_hand():
+    # First arm right and second wrong: 1 - (-9) / 2; the reverse: -9 - 1 / 2. Both divided by the 100 questions.
+    variances = utility.pseudo_variances(np.array([1.0, 0.5]), 9, 100)
+    assert variances[0, 1] == pytest.approx(((1 + 4.5) ** 2 + (9 + 0.5) ** 2) / 100**2)
+    assert variances[1, 0] == variances[0, 1]
+    assert not utility.pseudo_variances(np.zeros(2), 9, 100).any()
+
+
 def test_the_name_of_a_cost_is_as_short_as_the_number():
     assert [utility.utility_name(cost) for cost in (1.0, 9, 0.5, 1_000_000.0)] == [
         "utility_at_cost_1", "utility_at_cost_9", "utility_at_cost_0.5", "utility_at_cost_1000000"

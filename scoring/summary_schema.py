@@ -81,12 +81,12 @@ CONFIDENCE_FIELDS = (
     *_with_interval(_share(
         "aurc", better="low",
         meaning="mean over ranks of the error rate among the most confident answers; errors are spread evenly over"
-        " ties, missing confidences rank last (Geifman, Uziel and El-Yaniv 2019)",
+        " ties, missing confidences rank last (Geifman et al. 2019, arXiv 1805.08206)",
     )),
     *_with_interval(_share(
         "e_aurc", better="low",
         meaning="excess AURC: `aurc` minus that of the best ranking of the same answers: what the ranking alone loses"
-        " (Geifman, Uziel and El-Yaniv 2019)",
+        " (Geifman et al. 2019, arXiv 1805.08206)",
     )),
     *_with_interval(_share(
         "augrc", better="low",

@@ -6,8 +6,13 @@ _MOST_SHOWN = 1000  # characters of a message; a file can hold field names and i
 class UserError(Exception):
     """What the user can fix: one line that names the setting, row or file, what was found and what is allowed.
 
-    `run_experiment.py` prints it on stderr and ends with exit status 2.
+    `run_experiment.py` prints it on stderr and ends with exit status 2. example: lines of a file as it should be, which
+    are printed below the message.
     """
+
+    def __init__(self, message: str, example: tuple[str, ...] = ()):
+        super().__init__(message)
+        self.example = example
 
 
 def one_line(text: str) -> str:

@@ -11,7 +11,9 @@ from basics.strict_json import sha256_of
 from questions.files import hub_rows, is_local, local_rows
 from questions.keys import UnusableRowError, agrees, named_option, read_conventions, same_text
 from questions.question import Question
-from questions.shapes import SHAPES, UNKNOWN_SHAPE, RowContent, read_row, row_name
+from questions.row_forms import as_object
+from questions.rows import RowContent, read_row, row_name
+from questions.shapes import SIMPLEST_SHAPE, UNKNOWN_SHAPE, what_is_missing
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,14 @@ def fingerprint(questions: list[Question]) -> str:
 def load_questions(dataset: str, dataset_config: str | None, dataset_split: str) -> QuestionSet:
     """The questions of a local file or a hub data set.
 
-    dataset: hub id, or a path to a .json, .jsonl, .csv, .parquet or .txt file. dataset_config: configuration of a hub
-    data set; None = its only one, and for a file. dataset_split: split of a hub data set; a file has none.
+    dataset: hub id, or a path to a .json, .jsonl, .csv, .tsv, .parquet or .txt file or to a folder that `save_to_disk`
+    wrote. dataset_config: configuration of a hub data set; None = its only one, and for a file. dataset_split: of a hub
+    data set, or of a file or folder that has several.
     Raises UserError if the source cannot be read, has an unknown shape, counts its options in another way than it
     should, or holds not one usable row.
     """
     if is_local(dataset):
-        return _question_set(local_rows(dataset, dataset_config), dataset)
+        return _question_set(local_rows(dataset, dataset_config, dataset_split), dataset)
     return _question_set(hub_rows(dataset, dataset_config, dataset_split), dataset)
 
 
@@ -174,10 +177,11 @@ def _no_usable_row(dataset: str, skipped: list[dict[str, str]], first_row: objec
     if not skipped:
         return UserError(f"DATASET = {dataset!r}: it holds no rows")
     counts = Counter(row["reason"] for row in skipped)
-    if set(counts) == {UNKNOWN_SHAPE}:
+    if all(reason.startswith(UNKNOWN_SHAPE) for reason in counts):
+        first_row = as_object(first_row)
         fields = ", ".join(map(str, first_row)) if isinstance(first_row, dict) else ""
         found = " ".join(fields.split())[:300] or "none"
-        known = "; ".join(f"{shape.name} ({', '.join(shape.fields)})" for shape in SHAPES)
-        return UserError(f"DATASET = {dataset!r}: unknown shape; fields found: {found}; shapes known: {known}")
+        what = f"unknown shape; {what_is_missing(first_row)}; fields found: {found}"
+        return UserError(f"DATASET = {dataset!r}: {what}; the simplest shape is a .csv file such as", SIMPLEST_SHAPE)
     reasons = "; ".join(f"{count:,} x {reason}" for reason, count in counts.most_common(3))
     return UserError(f"DATASET = {dataset!r}: none of its {len(skipped):,} rows can be used: {reasons}")

@@ -67,13 +67,21 @@ def results_table(summary: dict) -> str:
     lines += [
         "",
         f"Records: {summary['n_records']:,}, with errors: {summary['n_errors']:,}, without a confidence: {missing:,}.",
-        f"Questions: {questions['used']:,} of {questions['loaded']:,}. Rows skipped: {questions['n_skipped']:,}"
-        f"{' (config.json lists them)' if questions['n_skipped'] else ''}.",
+        _questions_line(questions),
         f"Budget audit: {summary['n_records']:,} records, largest overshoot {summary['largest_overshoot']} tokens.",
         f"Thinking tokens: {sampled:,} sampled; "
         + (f"the {cells} cells run one by one would have sampled {alone:,}." if cells > 1 else "one cell."),
     ]
     return "\n".join(lines)
+
+
+def _questions_line(questions: dict) -> str:
+    """How many of the usable questions were used, and of the file's rows which were no question or too long."""
+    skipped = questions["n_skipped"]
+    line = f"Questions: {questions['used']:,} of {questions['loaded']:,}"
+    if not skipped:
+        return f"{line}. Rows skipped: 0."
+    return f"{line} that can be used. Rows skipped: {skipped:,} (config.json lists them)."
 
 
 def answer_text(comparisons: dict) -> str:

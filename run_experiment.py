@@ -4,6 +4,7 @@
     python run_experiment.py --total-budget 100 200 400          # every setting has a flag of its name
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
     accelerate launch --multi_gpu run_experiment.py              # several GPUs: docs/clusters.md
+    python run_experiment.py --look questions.csv                # how is this file read? no model is needed
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --redraw ./results_reasoning/       # their figures and reports again
     python run_experiment.py --help
@@ -37,6 +38,7 @@ from runs.computation import Computation, open_journal
 from runs.identity import run_config, run_identity
 from runs.in_flight import ComputationInFlight
 from runs.journal import only_writer_of, process_journal, read_records
+from runs.look import look
 from runs.processes import ToldElsewhere, is_local_main, process_group
 from runs.results_folder import (
     check_inputs_unchanged,
@@ -46,7 +48,7 @@ from runs.results_folder import (
     other_target_error,
     run_name,
 )
-from runs.settings import RULES, asked_of_results, comments_of_constants, read_settings
+from runs.settings import RULES, asked_of_results, asked_to_look, comments_of_constants, read_settings
 from runs.terminal import answer_text, ended, import_fault, results_table
 from runs.units import Workload, make_units, make_workload
 
@@ -59,7 +61,7 @@ model_name = "Qwen/Qwen3-4B"  # hub id or local folder of a chat model in safete
 
 ENGINE = "transformers"  # who computes: "transformers", "vllm", or the URL of a running vLLM server (docs/engines.md)
 
-DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .parquet or .txt file
+DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .tsv, .parquet or .txt file
 DATASET_CONFIG = ""  # configuration of a hub data set that has several, such as "ARC-Challenge"; empty = the only one
 DATASET_SPLIT = "test"  # split of a hub data set; a local file has none
 N_QUESTIONS = 1000  # questions, drawn by SEED and nested when the number grows; 0 = all
@@ -282,6 +284,8 @@ def main(argv: list[str]) -> int:
     try:
         if asked := asked_of_results(argv):
             return with_results(*asked)
+        if asked := asked_to_look(argv):
+            return look(read_settings(constants, DEMO, comments, __doc__, asked))
         settings = read_settings(constants, DEMO, comments, __doc__, argv)
         with process_group() as group:
             run(settings, group)
@@ -292,7 +296,7 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         if settings is None and not is_local_main():  # every process meets it alike
             return 2
-        return ended(2, str(error))
+        return ended(2, str(error), error.example)
     except KeyboardInterrupt as stop:
         return ended(128 + getattr(stop, "signum", 2), stop_signals.how_to_go_on(stop))
     except OSError as error:

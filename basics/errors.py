@@ -18,5 +18,9 @@ class UserError(Exception):
 def one_line(text: str) -> str:
     """The text on one line of at most 1,000 characters. Spells out what could control a terminal: escape sequences, and
     marks that reverse the direction of writing."""
-    shown = text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + " ..."
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
+    return printable(text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + " ...")
+
+
+def printable(text: str) -> str:
+    """The text with everything spelled out that could control a terminal, ends of lines included."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

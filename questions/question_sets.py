@@ -4,7 +4,7 @@ A row becomes a question, or it is skipped with a reason; the program never gues
 """
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from basics.errors import UserError
 from basics.strict_json import sha256_of
@@ -22,12 +22,26 @@ class QuestionSet:
 
     questions: in the order of the source, ids distinct. skipped: {"row", "reason"} of each row that is not a question.
     notes: {"row", "note"} about rows that are among the questions. A row's name is its id, or `row 7`, counted from 1,
-    if it has none.
+    if it has none. readings: how the keys were read, by shape.
     """
 
     questions: list[Question]
     skipped: list[dict[str, str]]
     notes: list[dict[str, str]]
+    readings: list["Reading"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the questions of one shape were read. key: the field that decides.
+
+    conventions: of its keys that can be read in one way only, how many in which, such as letter or number from 1.
+    """
+
+    shape: str
+    key: str
+    n_questions: int
+    conventions: dict[str, int]
 
 
 # --- Which questions -----------------------------------------------------------------------------------------------
@@ -82,16 +96,22 @@ def _question_set(rows: Iterable[tuple[str | None, object]], dataset: str) -> Qu
     if not keyed:
         raise _no_usable_row(dataset, skipped, first_row)
     notes = [{"row": name, "note": remark} for name, one in keyed for remark in one.remarks]
-    return QuestionSet([one.question for _, one in keyed], skipped, notes)
+    return QuestionSet([one.question for _, one in keyed], skipped, notes, _readings(keyed, conventions))
+
+
+def _readings(keyed: list[tuple[str, "_Keyed"]], conventions: dict[tuple[str, str], Counter]) -> list[Reading]:
+    counts = Counter(one.column for _, one in keyed)
+    return [Reading(*column, number, dict(conventions[column].most_common())) for column, number in counts.items()]
 
 
 @dataclass(frozen=True)
 class _Keyed:
-    """A question whose key is known. has_id: whether the source gave its id."""
+    """A question whose key is known. has_id: whether the source gave its id. column: shape and field of its key."""
 
     question: Question
     has_id: bool
     remarks: tuple[str, ...]
+    column: tuple[str, str]
 
 
 def _tried(function, *arguments):
@@ -121,7 +141,7 @@ def _keyed(content: RowContent, conventions: dict[tuple[str, str], Counter]) -> 
         remarks.append("two wrong options have the same text")
     question_id = content.question_id or sha256_of([content.question, options])[:16]
     question = Question(question_id, content.question, options, option, content.category)
-    return _Keyed(question, content.question_id is not None, tuple(remarks))
+    return _Keyed(question, content.question_id is not None, tuple(remarks), deciding.column)
 
 
 def _without_contradictions(found: list) -> list:
@@ -154,7 +174,7 @@ def _against_earlier(one: _Keyed, earlier: _Keyed, first_id: str) -> _Keyed | st
         return "exact duplicate of an earlier row" if is_same else "an earlier row has the same id and other content"
     if first_id == one.question.question_id:
         return one
-    return _Keyed(one.question, one.has_id, (*one.remarks, f"same question and options as {first_id!r}"))
+    return replace(one, remarks=(*one.remarks, f"same question and options as {first_id!r}"))
 
 
 def _sameness(question: Question) -> tuple:

@@ -40,10 +40,11 @@ def _one_line_for_imports(otherwise):
     return hook
 
 
-def ended(status: int, reason: str) -> int:
-    """Says why the program ends, and gives back its exit status."""
+def ended(status: int, reason: str, example: tuple[str, ...] = ()) -> int:
+    """Says why the program ends, with lines of an example below, and gives back its exit status."""
     with suppress(OSError):  # nobody can be told if what is printed goes to a full disk
-        print(f"run_experiment.py: {one_line(reason)}", file=sys.stderr, flush=True)
+        lines = [f"run_experiment.py: {one_line(reason)}", *(f"    {line}" for line in example)]
+        print("\n".join(lines), file=sys.stderr, flush=True)
     return status
 
 
@@ -76,12 +77,12 @@ def results_table(summary: dict) -> str:
 
 
 def _questions_line(questions: dict) -> str:
-    """How many of the usable questions were used, and of the file's rows which were no question or too long."""
-    skipped = questions["n_skipped"]
-    line = f"Questions: {questions['used']:,} of {questions['loaded']:,}"
-    if not skipped:
-        return f"{line}. Rows skipped: 0."
-    return f"{line} that can be used. Rows skipped: {skipped:,} (config.json lists them)."
+    """How many of the questions were used, in how many rows of the data set they stand, and how many were skipped."""
+    listed = " (config.json lists them)" if questions["n_skipped"] else ""
+    return (
+        f"Questions: {questions['used']:,} of {questions['loaded']:,} in {questions['n_rows']:,} rows."
+        f" Rows skipped: {questions['n_skipped']:,}{listed}."
+    )
 
 
 def answer_text(comparisons: dict) -> str:

@@ -9,7 +9,7 @@
     python run_experiment.py --redraw ./results_reasoning/       # their figures and reports again
     python run_experiment.py --help
 
-Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, figures/, report.html.
+Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, cells.csv, figures/, report.html.
 """
 import sys
 
@@ -252,6 +252,7 @@ def compute_share(computation_into, units: list[Unit], folder: Path, group) -> d
 
 def score(folder: Path, config: dict) -> tuple[dict, Path]:
     """Writes summary, figures and report of the records in a run folder; returns the summary and the report's path."""
+    from report.cell_table import write_cell_table
     from report.figures import draw_figures
     from report.page import write_report
 
@@ -260,6 +261,7 @@ def score(folder: Path, config: dict) -> tuple[dict, Path]:
     summary = summarise(map(check_caps, records), settings["TARGET_ERROR"], settings["SEED"])
     summary["run"] = config
     write_json(folder / "summary.json", summary)
+    write_cell_table(folder)
     draw_figures(folder)
     return summary, write_report(folder)
 

@@ -205,7 +205,8 @@ def test_a_template_that_leaves_the_block_to_the_model_gets_it_opened_or_closed(
     """As R1 distills of the first days, whose template only cuts the thoughts out of earlier turns."""
     template = (
         "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' + m.content.split('</think>')[-1] }}"
-        "{{- '<|im_end|>\\n' }}{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+        "{{- '<|im_end|>\\n' }}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
     )
     encoder = with_tags(template, opening, closing)
     encoder.check_thinking()

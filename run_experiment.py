@@ -7,6 +7,7 @@
     python run_experiment.py --look questions.csv                # how is this file read? no model is needed
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --redraw ./results_reasoning/       # their figures and reports again
+    python run_experiment.py --cascade EDGE_RUN CLOUD_RUN        # which split is cheapest in a cascade: docs/cascade.md
     python run_experiment.py --help
 
 Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, cells.csv, figures/, report.html.
@@ -35,6 +36,7 @@ from questions.question_sets import load_questions, select_questions
 from runs.budgets import make_cells
 from runs.check import check_results
 from runs.computation import Computation, open_journal
+from runs.earlier_records import find_earlier_records
 from runs.identity import run_config, run_identity
 from runs.in_flight import ComputationInFlight
 from runs.journal import only_writer_of, process_journal, read_records
@@ -48,7 +50,14 @@ from runs.results_folder import (
     other_target_error,
     run_name,
 )
-from runs.settings import RULES, asked_of_results, asked_to_look, comments_of_constants, read_settings
+from runs.settings import (
+    RULES,
+    VERB_SETTINGS,
+    asked_of_results,
+    asked_to_look,
+    comments_of_constants,
+    read_settings,
+)
 from runs.terminal import answer_text, ended, import_fault, results_table
 from runs.units import Workload, make_units, make_workload
 
@@ -73,6 +82,7 @@ TOP_K = 20  # of thinking, >= 0, 0 = off; Qwen's value for thinking mode
 BATCH_SIZE = 0  # prompts at a time, 0 = as many as fit; changes speed and memory, in float32 no record
 SEED = 42  # of questions, permutations, thoughts and intervals, >= 0
 TARGET_ERROR = 0.05  # error rate that automated answers must stay under, in (0, 1)
+CASCADE_COSTS = ["0.05/M", "0.5/M", 1]  # --cascade: per run, then the expert: money per million tokens (/M) or question
 
 # --- What `--demo` puts in their place: a model organism made for one task, whose best split is known (demo/README.md)
 HERE = Path(__file__).resolve().parent
@@ -129,11 +139,12 @@ def compute_and_score(settings: dict, cells, question_set, workload: Workload, m
     name = run_name(settings["model_name"], settings["DATASET"], cells, identity)
     folder = Path(settings["SAVE_DIR"]).expanduser() / name
     entries = group.meet(name, this_process(model.device, model.place, batch_size) | group.place)
+    known = find_earlier_records(folder, identity, workload.units, cells)
 
     def computation_into(path: Path, units: list[Unit]) -> Computation:
         journal, n_records = open_journal(path, units, cells), len(workload.units) * len(cells)
         kind = Computation if settings["ENGINE"] == "transformers" else ComputationInFlight
-        return kind(model, cells, settings["SEED"], batch_size, journal, n_records)
+        return kind(model, cells, settings["SEED"], batch_size, journal, n_records, known)
 
     if not group.is_main:
         cost = compute_share(computation_into, workload.units, folder, group)
@@ -142,6 +153,8 @@ def compute_and_score(settings: dict, cells, question_set, workload: Workload, m
     group.say(check_inputs_unchanged(folder, settings, identity))
     with only_writer(folder):
         earlier = earlier_processes(folder, identity)
+        config["taken_over_from"] = known.sources(folder)
+        group.say(known.remark())
         write_json(folder / "config.json", config | {"processes": [*earlier, *entries]})
         computation = computation_into(folder / "records.jsonl", workload.units)
         compute_all(computation, workload.units, group)
@@ -209,6 +222,7 @@ def compute_all(computation: Computation, units: list[Unit], group) -> None:
     """Main process: deals the units that no journal holds yet, computes its share, and takes over what others did."""
     journal = computation.journal
     journal.take_over_processes()  # of an earlier launch that was interrupted
+    computation.take_over_earlier(units)
     left = [index for index, unit in enumerate(units) if unit.key not in journal.finished.ids]
     done = len(units) - len(left)
     if done:
@@ -266,8 +280,12 @@ def score(folder: Path, config: dict) -> tuple[dict, Path]:
     return summary, write_report(folder)
 
 
-def with_results(verb: str, folders: list[str]) -> int:
-    """Checks results, or makes their figures and reports again; returns the exit status."""
+def with_results(verb: str, folders: list[str], settings: dict | None) -> int:
+    """What is done with finished results instead of a run; returns the exit status. settings: those of `--cascade`."""
+    if verb == "--cascade":
+        from cascade.command import run_cascade
+
+        return run_cascade(folders, settings["CASCADE_COSTS"], settings["TARGET_ERROR"], settings["SEED"])
     if verb == "--redraw":
         from report.redraw import redraw
 
@@ -285,7 +303,10 @@ def main(argv: list[str]) -> int:
     settings = None
     try:
         if asked := asked_of_results(argv):
-            return with_results(*asked)
+            verb, folders, flags = asked
+            takes_settings = verb in VERB_SETTINGS
+            of_verb = read_settings(constants, DEMO, comments, __doc__, flags) if takes_settings else None
+            return with_results(verb, folders, of_verb)
         if asked := asked_to_look(argv):
             return look(read_settings(constants, DEMO, comments, __doc__, asked))
         settings = read_settings(constants, DEMO, comments, __doc__, argv)

@@ -152,9 +152,11 @@ IDENTITY_SETTINGS = {
 QUESTION = Question("q", "Why?", ("x", "y"), 0, None)
 
 
-def identity_hash(settings=(), cells=(20, 0.5), question=QUESTION, encoder=None, dtype="float32", device="cpu"):
+def identity_hash(
+    settings=(), cells=(20, 0.5), question=QUESTION, encoder=None, dtype="float32", device="cpu", engine=None
+):
     """Of a run with one part of it changed."""
-    model = SimpleNamespace(dtype=dtype, device=torch.device(device))
+    model = SimpleNamespace(identity=lambda: {"dtype": dtype, "device_type": device} | (engine or {}))
     cells = make_cells([cells[0]], [cells[1]])
     settings = IDENTITY_SETTINGS | dict(settings)
     return sha256_of(identity.run_identity(settings, cells, [question], encoder or FakeEncoder(), model))
@@ -170,6 +172,7 @@ OTHER_PARTS = {
     "key": {"question": replace(QUESTION, correct_option=1)},
     "question id": {"question": replace(QUESTION, question_id="q2")},
     "dtype": {"dtype": "bfloat16"}, "device type": {"device": "cuda"},
+    "engine": {"engine": {"engine": {"name": "vllm"}}},
     "chat frame": {"encoder": FakeEncoder(frame="of another day")}, "closing": {"encoder": FakeEncoder(closing="x")},
     "tokenizer": {"encoder": FakeEncoder(tokenizer="x")}, "model": {"encoder": FakeEncoder(model="x")},
 }  # fmt: skip

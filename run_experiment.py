@@ -72,7 +72,7 @@ ENGINE = "transformers"  # who computes: "transformers", "vllm", or the URL of a
 
 DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .tsv, .parquet or .txt file
 DATASET_CONFIG = ""  # configuration of a hub data set that has several, such as "ARC-Challenge"; empty = the only one
-DATASET_SPLIT = "test"  # split of a hub data set; a local file has none
+DATASET_SPLIT = "test"  # split of a hub data set, or of a local file or folder that has several
 N_QUESTIONS = 1000  # questions, drawn by SEED and nested when the number grows; 0 = all
 N_PERMUTATIONS = 5  # orders of the options per question, >= 1; the first is as given, more average out letter bias
 

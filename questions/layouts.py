@@ -146,7 +146,10 @@ def read_marked_options(places: Places) -> Layout:
     if not isinstance(value, dict):
         raise OtherShapeError(f"{name} is {type(value).__name__}, not an object")
     if value.keys() >= {"choices", "labels"}:
-        value = list(zip(_list(value["choices"], name), _list(value["labels"], name), strict=False))
+        texts, marks = _list(value["choices"], f"{name}.choices"), _list(value["labels"], f"{name}.labels")
+        if len(texts) != len(marks):
+            raise UnusableRowError(f"{name} has not as many labels as choices")
+        value = list(zip(texts, marks, strict=True))
     else:
         value = list(value.items())
     right = [option for option, mark in value if mark == 1]

@@ -227,7 +227,7 @@ def test_a_hidden_key_is_no_key_in_every_shape(tmp_path):
         ({"question": "Q?", "options": BY_LETTER, "answer_idx": "B", "answer": "slate"}, "two statements of the key"),
         ({"question": "Q?", "options": "x, y", "answer_idx": "B"}, "options is str, not options with a label each"),
         ({"question": "Q?", "mc1_targets": {"x": 1, "y": 1}}, "mc1_targets marks 2 options as right"),
-        ({"question": "Q?", "mc1_targets": {"choices": ["x", "y"], "labels": [1]}}, "has not as many labels as choices"),
+        ({"question": "Q?", "mc1_targets": {"choices": ["x", "y"], "labels": [1]}}, "has not as many labels as choi"),
         ({"question": "Q?", "correct_answer": "x", "distractor1": "\ud83d"}, "is not valid Unicode"),
         ({"question": "Q?", "correct_answer": "x", "distractor1": 5}, "is int, not text"),
         ({"question": "Q?", "correct_answer": "x", "distractor1": "x"}, "the key names two options"),

@@ -4,12 +4,13 @@
     python run_experiment.py --total-budget 100 200 400          # every setting has a flag of its name
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
     accelerate launch --multi_gpu run_experiment.py              # several GPUs: docs/clusters.md
+    python run_experiment.py --look questions.csv                # how is this file read? no model is needed
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --redraw ./results_reasoning/       # their figures and reports again
     python run_experiment.py --cascade EDGE_RUN CLOUD_RUN        # which split is cheapest in a cascade: docs/cascade.md
     python run_experiment.py --help
 
-Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, figures/, report.html.
+Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, cells.csv, figures/, report.html.
 """
 import sys
 
@@ -38,6 +39,7 @@ from runs.earlier_records import find_earlier_records
 from runs.identity import run_config, run_identity
 from runs.in_flight import ComputationInFlight
 from runs.journal import only_writer_of, process_journal
+from runs.look import look
 from runs.processes import ToldElsewhere, is_local_main, process_group
 from runs.results_folder import (
     check_inputs_unchanged,
@@ -47,7 +49,15 @@ from runs.results_folder import (
     other_summary_settings,
     run_name,
 )
-from runs.settings import RULES, VERB_SETTINGS, asked_of_results, comments_of_constants, flag_of, read_settings
+from runs.settings import (
+    RULES,
+    VERB_SETTINGS,
+    asked_of_results,
+    asked_to_look,
+    comments_of_constants,
+    flag_of,
+    read_settings,
+)
 from runs.summary import write_summary
 from runs.terminal import answer_text, ended, import_fault, results_table
 from runs.units import Workload, make_units, make_workload
@@ -61,9 +71,9 @@ model_name = "Qwen/Qwen3-4B"  # hub id or local folder of a chat model in safete
 
 ENGINE = "transformers"  # who computes: "transformers", "vllm", or the URL of a running vLLM server (docs/engines.md)
 
-DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .parquet or .txt file
+DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .tsv, .parquet or .txt file
 DATASET_CONFIG = ""  # configuration of a hub data set that has several, such as "ARC-Challenge"; empty = the only one
-DATASET_SPLIT = "test"  # split of a hub data set; a local file has none
+DATASET_SPLIT = "test"  # split of a hub data set, or of a local file or folder that has several
 N_QUESTIONS = 1000  # questions, drawn by SEED and nested when the number grows; 0 = all
 N_PERMUTATIONS = 5  # orders of the options per question, >= 1; the first is as given, more average out letter bias
 
@@ -260,10 +270,12 @@ def compute_share(computation_into, units: list[Unit], folder: Path, group) -> d
 
 def score(folder: Path, config: dict) -> tuple[dict, Path]:
     """Writes summary, figures and report of the records in a run folder; returns the summary and the report's path."""
+    from report.cell_table import write_cell_table
     from report.figures import draw_figures
     from report.page import write_report
 
     summary = write_summary(folder, config)
+    write_cell_table(folder)
     draw_figures(folder)
     return summary, write_report(folder)
 
@@ -299,6 +311,8 @@ def main(argv: list[str]) -> int:
             of_verb = read_settings(constants, DEMO, comments, __doc__, flags) if names else None
             given = {name for name in names if any(flag.partition("=")[0] == flag_of(name) for flag in flags)}
             return with_results(verb, folders, of_verb, given)
+        if asked := asked_to_look(argv):
+            return look(read_settings(constants, DEMO, comments, __doc__, asked))
         settings = read_settings(constants, DEMO, comments, __doc__, argv)
         with process_group() as group:
             run(settings, group)
@@ -309,7 +323,7 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         if settings is None and not is_local_main():  # every process meets it alike
             return 2
-        return ended(2, str(error))
+        return ended(2, str(error), error.example)
     except KeyboardInterrupt as stop:
         return ended(128 + getattr(stop, "signum", 2), stop_signals.how_to_go_on(stop))
     except OSError as error:

@@ -83,7 +83,7 @@ RULES = {
     "SAVE_DIR": _text("a folder", is_path=True),
     "model_name": _text("a hub id or a local folder", is_path=True),
     "ENGINE": Rule(str, (str,), _is_engine, "'transformers', 'vllm' or the URL of a vLLM server (http://...)"),
-    "DATASET": _text("a hub id or a local .json, .jsonl, .csv, .parquet or .txt file", is_path=True),
+    "DATASET": _text("a hub id or a local .json, .jsonl, .csv, .tsv, .parquet or .txt file", is_path=True),
     "DATASET_CONFIG": _text("the name of a configuration, or nothing", may_be_empty=True),
     "DATASET_SPLIT": _text("the name of a split"),
     "N_QUESTIONS": _whole(0, "questions (0 = all)"),
@@ -143,6 +143,7 @@ def read_settings(
     )
     for verb, words in VERBS.items():
         parser.add_argument(verb, metavar="RUN" if verb in VERB_SETTINGS else "DIR", nargs="+", help=words)
+    parser.add_argument(LOOK, metavar="DATASET", help=LOOK_HELP)
     given = vars(parser.parse_args(argv))
     values = defaults | (demo if given["demo"] else {})
     settings = {}
@@ -168,6 +169,23 @@ VERB_SETTINGS = {  # settings that a verb takes; others: none
     "--redraw": tuple(SUMMARY_FIELDS),
     "--cascade": ("CASCADE_COSTS", "TARGET_ERROR", "SEED"),
 }
+
+
+LOOK = "--look"
+LOOK_HELP = (
+    "print how a data set is read instead of running: shape, counts, skipped rows with reasons, three questions as the"
+    " model will see them; needs no model; beside it --dataset-config, --dataset-split and --seed count"
+)
+
+
+def asked_to_look(argv: list[str]) -> list[str] | None:
+    """The flags with `--look DATASET` as `--dataset DATASET`; None if it is not among them. Raises UserError."""
+    parser = OneLineParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(LOOK, action="append")
+    given, others = parser.parse_known_args(argv)
+    if given.look is None or {"-h", "--help"} & set(others):
+        return None
+    return [*others, *(part for dataset in given.look for part in (flag_of("DATASET"), dataset))]
 
 
 def asked_of_results(argv: list[str]) -> tuple[str, list[str], list[str]] | None:

@@ -410,9 +410,9 @@ def simultaneous_intervals(
     resamples of n_questions questions. Returns low and high per difference; None where it has no value, where too many
     resamples have none (MAX_UNDEFINED_SHARE), and with fewer than 2 questions. A difference that is the same on
     every resample has an interval of width zero. added_variances: (m,) beyond what the resamples show, or 0. With m = 1
-    it is an ordinary 95% interval. For small samples the critical value is carried over from the normal to Student's t at its tail probability. The intervals err on the wide
-    side; without that, five equal arms of 200 questions came out as different in 5.7% of 2,000 simulations. (Davison
-    and Hinkley 1997, chapters 4 and 5.)
+    it is an ordinary 95% interval. For small samples the critical value is carried over from the normal to Student's t
+    at its tail probability. The intervals err on the wide side; without that, five equal arms of 200 questions came out
+    as different in 5.7% of 2,000 simulations. (Davison and Hinkley 1997, chapters 4 and 5.)
     """
     errors, critical = max_t(differences, resampled, n_questions)
     if np.any(np.asarray(added_variances) > 0):

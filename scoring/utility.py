@@ -61,12 +61,13 @@ def resampled_utilities(
 def pseudo_variances(shares_given: np.ndarray, wrong_answer_cost: float, n_questions: int) -> np.ndarray:
     """(arms, arms) what two pseudo-questions add to the variance of the difference of two arms' utilities.
 
-    shares_given: (arms,), each in [0, 1]. In one the first arm is right and the second wrong, in the other the reverse,
-    at the arms' own confidences. A loss of 20 that happens once in a hundred questions is missing from many a sample,
-    whose variance then says nothing of it; the pseudo-questions do (as added counts do for matched pairs: Agresti and
-    Min 2005).
+    shares_given: (arms,), each in [0, 1]. In one question the first arm is right and the second wrong, in the other the
+    reverse; an arm that gives any answer gives both of these. A loss of 20 that happens once in a hundred questions is
+    missing from many a sample, whose variance then says nothing of it; the pseudo-questions do (as added counts do for
+    matched pairs: Agresti and Min 2005).
     """
-    right, wrong = shares_given[:, None], -wrong_answer_cost * shares_given[None, :]
+    gives = (shares_given > 0).astype(float)
+    right, wrong = gives[:, None], -wrong_answer_cost * gives[None, :]
     return ((right - wrong) ** 2 + (right - wrong).T ** 2) / n_questions**2
 
 

@@ -69,7 +69,7 @@ def test_differences_of_a_utility_may_be_larger_than_one_and_stay_possible():
     (entry,) = compared(wrong, right, wrong_answer_costs=[9])["comparisons"]["by_budget"]
     (row,) = entry["differences"]["utility_at_cost_9"]
     assert (row["difference"], row["interval"]["low"]) == (-10.0, -10.0)
-    assert -10 < row["interval"]["high"] < -9  # two pseudo-questions among 200 keep it from being certain
+    assert -10 < row["interval"]["high"] < -9.5  # two pseudo-questions among 200 keep it from being certain
 
 
 def test_the_best_set_is_said_where_it_says_more_than_the_pairs():

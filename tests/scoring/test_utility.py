@@ -58,10 +58,10 @@ def test_a_resample_equals_the_mean_over_replicated_records():
 
 
 def test_the_added_variance_is_that_of_two_pseudo_questions_by_hand():
-    # First arm right and second wrong: 1 - (-9) / 2; the reverse: -9 - 1 / 2. Both divided by the 100 questions.
-    variances = utility.pseudo_variances(np.array([1.0, 0.5]), 9, 100)
-    assert variances[0, 1] == pytest.approx(((1 + 4.5) ** 2 + (9 + 0.5) ** 2) / 100**2)
-    assert variances[1, 0] == variances[0, 1]
+    # First arm right and second wrong: 1 - (-9); the reverse: -9 - 1. Both divided by the 100 questions.
+    variances = utility.pseudo_variances(np.array([1.0, 0.5, 0.0]), 9, 100)
+    assert variances[0, 1] == variances[1, 0] == pytest.approx(2 * 10**2 / 100**2)
+    assert variances[0, 2] == variances[2, 0] == pytest.approx((1 + 9**2) / 100**2)  # the third withholds both
     assert not utility.pseudo_variances(np.zeros(2), 9, 100).any()
 
 

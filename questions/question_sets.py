@@ -11,7 +11,7 @@ from basics.strict_json import sha256_of
 from questions.files import hub_rows, is_local, local_rows
 from questions.keys import UnusableRowError, agrees, named_option, read_conventions, same_text
 from questions.question import Question
-from questions.row_forms import as_object
+from questions.row_forms import as_object, one_question_each
 from questions.rows import RowContent, read_row, row_name
 from questions.shapes import SIMPLEST_SHAPE, UNKNOWN_SHAPE, what_is_missing
 
@@ -81,6 +81,7 @@ def load_questions(dataset: str, dataset_config: str | None, dataset_split: str)
 def _question_set(rows: Iterable[tuple[str | None, object]], dataset: str) -> QuestionSet:
     """Sorts rows into questions, skipped rows and notes. rows: (id given outside of the row or None, row)."""
     names, found, first_row = [], [], None
+    rows = (one for given_id, row in rows for one in one_question_each(given_id, row))
     for position, (given_id, row) in enumerate(rows, 1):
         first_row = row if position == 1 else first_row
         names.append(row_name(given_id, row, position))

@@ -1,9 +1,26 @@
-"""Rows that are brought into the form of an object with plain fields: lists of cells, nested questions."""
+"""Rows that are brought into the form of an object with plain fields: lists of cells, nested or several questions."""
 import re
+from collections.abc import Iterator
 from string import ascii_uppercase
 
 from questions.fields import QUESTION_NAMES, Fields
 from questions.shapes import option_columns
+
+
+def one_question_each(given_id: str | None, row: object) -> Iterator[tuple[str | None, object]]:
+    """(id, row) for each question of a row: RACE's own files have a text with lists of its questions, options, answers.
+
+    Their ids are those of the text with the number of the question behind.
+    """
+    lists = [row.get(name) for name in ("questions", "options", "answers")] if isinstance(row, dict) else [None]
+    if not all(isinstance(one, list) for one in lists) or len(set(map(len, lists))) > 1:
+        yield given_id, row
+        return
+    rest = {name: value for name, value in row.items() if name not in ("questions", "options", "answers", "id")}
+    name = given_id or row.get("id")
+    for number, cells in enumerate(zip(*lists, strict=True), 1):
+        own_id = f"{name}-{number}" if isinstance(name, str) and name else None
+        yield own_id, rest | dict(zip(("question", "options", "answer"), cells, strict=True))
 
 
 def as_object(row: object) -> object:

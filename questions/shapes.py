@@ -117,8 +117,10 @@ UNKNOWN_SHAPE = "its fields fit no known shape"
 
 
 def fits_a_shape(names) -> bool:
-    """Whether fields of these names fit a shape."""
+    """Whether fields of these names fit a shape, or several questions in one row."""
     fields = Fields(dict.fromkeys(names))
+    if fields.row.keys() >= {"questions", "options", "answers"}:
+        return True
     return any(shape.places(fields) for shape in SHAPES)
 
 

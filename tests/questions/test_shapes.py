@@ -153,6 +153,19 @@ def test_what_belongs_to_a_question_is_shown_and_what_explains_it_is_not(tmp_pat
     assert (first.category, second.category) == ("Stones", "Pets")
 
 
+def test_a_text_with_several_questions_gives_them_all_with_ids_of_their_own(tmp_path):
+    row = {"id": "high1.txt", "article": "A story.", "questions": ["Which?", "Which pet?"],
+           "options": [list(STONES), list(PETS)], "answers": ["B", "D"]}  # fmt: skip
+    for content, name in ((row, "1.txt"), ([row], "rows.json"), (json.dumps(row), "rows.jsonl")):
+        question_set = load(content, tmp_path, name)
+        assert right_texts(question_set) == ["chalk", "a cow"]
+        assert [one.question_id for one in question_set.questions] == ["high1.txt-1", "high1.txt-2"]
+        assert question_set.questions[1].question == "A story.\n\nWhich pet?"
+    uneven = row | {"answers": ["B"]}
+    with pytest.raises(UserError, match="unknown shape"):
+        load([uneven], tmp_path)
+
+
 def test_where_the_right_option_stands_first_the_order_does_not_tell_it(tmp_path):
     rows = [
         {"question": f"Which number {n}?", "correct_answer": "right", "distractor1": "x", "distractor2": "y",

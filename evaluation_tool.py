@@ -8,9 +8,10 @@ import numpy as np
 
 from basics.strict_json import canonical_json
 from scoring import diagnostics, metrics
+from scoring.cell_intervals import NO_INTERVAL, metric_intervals
 from scoring.comparisons import METRIC_NAMES, Arm, compare
 from scoring.fields import in_order
-from scoring.guaranteed_thresholds import guaranteed_threshold, target_errors
+from scoring.guaranteed_thresholds import coverage_lower_bound, guaranteed_threshold, target_errors
 from scoring.record_columns import CellColumns, RecordColumns
 from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
 from scoring.summary_schema import CELL_FIELDS, CONFIDENCE_FIELDS
@@ -179,7 +180,7 @@ def summarise(records: Iterable[dict], target_error: float, seed: int) -> dict:
     """Every metric of every cell, the comparisons between them and the audit of the caps; a function of the records.
 
     records: as read from `records.jsonl`, in any order. target_error: in (0, 1). seed: of the resamples behind the
-    intervals, which are the same for every cell. The fields of a cell are those of CELL_FIELDS.
+    comparisons, which are the same for every cell, and of the redraws behind `ece_if_calibrated`. The fields of a cell are those of CELL_FIELDS.
     """
     columns = RecordColumns(records)
     weights = metrics.question_resamples(max(columns.n_questions, 1), np.random.default_rng(seed))
@@ -205,13 +206,10 @@ def summarise(records: Iterable[dict], target_error: float, seed: int) -> dict:
 def _cell_summary(cell: CellColumns, run: RecordColumns, weights, target_error, seed) -> tuple[dict, Arm]:
     """The cell's entry in `summary.json`, and the cell as an arm of the comparisons."""
     scored = ~cell.is_error
-    # Without any confidence the resampled metrics are those of accuracy alone, over all records without error.
-    accuracies = metrics.resampled_metrics(
-        np.full(scored.sum(), np.nan), cell.is_correct[scored], cell.question[scored], weights, target_error
-    )["accuracy"]
-    confidences, resampled = {}, {}
-    for name in CONFIDENCE_NAMES:
-        confidences[name], resampled[name] = _confidence_summary(name, cell, run, weights, target_error, seed)
+    # Without any confidence the metrics are those of accuracy alone, over all records without error.
+    unranked = np.full(scored.sum(), np.nan), cell.is_correct[scored], cell.question[scored]
+    accuracies = metrics.resampled_metrics(*unranked, weights, target_error)["accuracy"]
+    confidences = {name: _confidence_summary(name, cell, target_error, seed) for name in CONFIDENCE_NAMES}
     accuracy, headline = diagnostics.mean(cell.is_correct[scored]), confidences["confidence"]
     verbalised, answered = cell.confidence("confidence"), cell.is_answered
     fields = {
@@ -220,7 +218,7 @@ def _cell_summary(cell: CellColumns, run: RecordColumns, weights, target_error, 
         "n_records": len(cell),
         "n_errors": int(cell.is_error.sum()),
         "accuracy": accuracy,
-        "accuracy_interval": metrics.percentile_intervals({"accuracy": accuracies}, run.n_questions)["accuracy"],
+        "accuracy_interval": metric_intervals(*unranked, target_error)["accuracy"],
         "answer_consistency": diagnostics.answer_consistency(cell),
         "confidences": confidences,
         "risk_coverage": metrics.risk_coverage_curve(verbalised[answered], cell.is_correct[answered]),
@@ -233,40 +231,45 @@ def _cell_summary(cell: CellColumns, run: RecordColumns, weights, target_error, 
         "tokens": {stage: diagnostics.token_sums(cell, stage) for stage in STAGES},
     }
     values = {"accuracy": accuracy} | {name: headline[name] for name in METRIC_NAMES if name != "accuracy"}
-    return in_order(CELL_FIELDS, fields), Arm(cell, values, resampled["confidence"] | {"accuracy": accuracies})
+    resampled = metrics.resampled_metrics(*_ranked("confidence", cell), weights, target_error)
+    return in_order(CELL_FIELDS, fields), Arm(cell, values, resampled | {"accuracy": accuracies})
 
 
-def _confidence_summary(name, cell, run, weights, target_error, seed):
+def _ranked(name, cell):
+    """Confidence, correctness and question of each record that has an answer."""
+    answered = cell.is_answered
+    return cell.confidence(name)[answered], cell.is_correct[answered], cell.question[answered]
+
+
+def _confidence_summary(name, cell, target_error, seed):
     """Calibration over the records that have the confidence; ranking over all with an answer, missing ones last.
 
-    Returns the summary and the resampled metrics.
+    What holds for independent answers only rests on permutation 0: ECE, guaranteed thresholds, bound of the coverage.
     """
-    confidence, answered = cell.confidence(name), cell.is_answered
-    has = answered & ~np.isnan(confidence)
-    given, outcome = confidence[has], cell.is_correct[has]
-    ranked = confidence[answered], cell.is_correct[answered]
-    first_order = answered & (cell.permutation == 0)
-    observed = metrics.observed_metrics(*ranked, target_error)
-    resampled = metrics.resampled_metrics(*ranked, cell.question[answered], weights, target_error)
-    intervals = metrics.percentile_intervals(resampled, run.n_questions)
-    with_interval = [one.name for one in CONFIDENCE_FIELDS if one.name in metrics.METRICS]
+    confidence, is_correct, question = _ranked(name, cell)
+    has = ~np.isnan(confidence)
+    given, outcome = confidence[has], is_correct[has]
+    first_order = cell.permutation[cell.is_answered] == 0
+    independent = confidence[first_order], is_correct[first_order]
+    calibrated = confidence[first_order & has], is_correct[first_order & has]
+    observed = metrics.observed_metrics(confidence, is_correct, target_error)
+    intervals = metric_intervals(confidence, is_correct, question, target_error)
+    declared = [one.name for one in CONFIDENCE_FIELDS if one.name in metrics.METRICS]
     fields = {
         "n": int(has.sum()),
         "n_missing": len(cell) - int(has.sum()),
         "mean_confidence": diagnostics.mean(given),
-        "ece": metrics.expected_calibration_error(given, outcome),
-        "ece_if_calibrated": metrics.ece_if_calibrated(given, np.random.default_rng(seed)),
+        "ece": metrics.expected_calibration_error(*calibrated),
+        "ece_if_calibrated": metrics.ece_if_calibrated(calibrated[0], np.random.default_rng(seed)),
         **metrics.brier_parts(given, outcome),
-        **{metric: observed[metric] for metric in with_interval},
-        **{f"{metric}_interval": intervals[metric] for metric in with_interval},
-        "permutation_spread": diagnostics.permutation_spread(cell, confidence),
+        **{metric: observed[metric] for metric in declared},
+        **{f"{metric}_interval": intervals[metric] for metric in declared if metric not in NO_INTERVAL},
+        "coverage_at_target_lower_bound": coverage_lower_bound(*independent, target_error),
+        "permutation_spread": diagnostics.permutation_spread(cell, cell.confidence(name)),
         "bins": metrics.reliability_bins(given, outcome),
-        "guaranteed_thresholds": [
-            guaranteed_threshold(confidence[first_order], cell.is_correct[first_order], target)
-            for target in target_errors(target_error)
-        ],
+        "guaranteed_thresholds": [guaranteed_threshold(*independent, target) for target in target_errors(target_error)],
     }
-    return in_order(CONFIDENCE_FIELDS, fields), resampled
+    return in_order(CONFIDENCE_FIELDS, fields)
 
 
 def _per_group(name, group_of_record, groups, cell):

@@ -5,11 +5,11 @@ from itertools import combinations
 import numpy as np
 
 from scoring import metrics
+from scoring.cell_intervals import NO_INTERVAL
 from scoring.record_columns import CellColumns
 
 METRIC_NAMES = ("aurc", "accuracy", "coverage_at_target", "brier", "auroc")  # the first decides, the others describe
 LOWER_IS_BETTER = ("aurc",)  # of the metrics that name a best ratio
-JUMPING = ("coverage_at_target",)  # one more error can take all of it away: its intervals are of percentiles
 MOST_MISSING = 0.01  # share of records without a confidence above which no verdict is given
 FEWEST_QUESTIONS = 20  # below that no verdict: the intervals were simulated down to 20 questions only
 REFERENCE_RATIO = 0.5  # the cell compared with the conventional arm has the ratio nearest to it, at the largest budget
@@ -119,10 +119,9 @@ def _differences(arms, pairs, name, n_questions):
     first, second = np.array(pairs).T
     observed = values[first] - values[second]
     resampled = np.stack([arm.resampled[name] for arm in arms])
-    method = metrics.simultaneous_intervals
-    if name in JUMPING:
-        method = metrics.simultaneous_percentile_intervals
-    intervals = method(observed, resampled[first] - resampled[second], n_questions)
+    intervals = [None] * len(pairs)
+    if name not in NO_INTERVAL:
+        intervals = metrics.simultaneous_intervals(observed, resampled[first] - resampled[second], n_questions)
     return [
         {"difference": None if np.isnan(difference) else float(difference), "interval": _possible(interval)}
         for difference, interval in zip(observed, intervals, strict=True)

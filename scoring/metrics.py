@@ -351,23 +351,6 @@ def _interval(values: np.ndarray) -> dict[str, float]:
     return {"low": float(low), "high": float(high)}
 
 
-def percentile_intervals(
-    resampled: dict[str, np.ndarray], n_questions: int
-) -> dict[str, dict[str, float] | None]:
-    """95% percentile intervals: name -> low and high, or None where there is none.
-
-    resampled: as resampled_metrics returns it, of resamples of n_questions questions. Resamples on which a metric has
-    no value are left out; if they are more than MAX_UNDEFINED_SHARE, the interval is None. So it is with fewer than 2
-    questions. An interval of width zero says that the records do not vary, not that the value is certain.
-    """
-    intervals = {}
-    for name, values in resampled.items():
-        undefined = np.isnan(values)
-        has_interval = n_questions >= 2 and undefined.mean() <= MAX_UNDEFINED_SHARE
-        intervals[name] = _interval(values[~undefined]) if has_interval else None
-    return intervals
-
-
 def simultaneous_intervals(
     differences: np.ndarray, resampled: np.ndarray, n_questions: int
 ) -> list[dict[str, float] | None]:
@@ -375,7 +358,7 @@ def simultaneous_intervals(
 
     differences: (m,) observed, NaN where there is none; resampled: (m, resamples), the same differences on common
     resamples of n_questions questions. Returns low and high per difference; None where it has no value, where too many
-    resamples have none (as in percentile_intervals), and with fewer than 2 questions. A difference that is the same on
+    resamples have none (MAX_UNDEFINED_SHARE), and with fewer than 2 questions. A difference that is the same on
     every resample has an interval of width zero. With m = 1 it is an ordinary 95% interval. For small samples the
     critical value is carried over from the normal to Student's t at its tail probability. The intervals err on the wide
     side; without that, five equal arms of 200 questions came out as different in 5.7% of 2,000 simulations. (Davison
@@ -399,34 +382,6 @@ def simultaneous_intervals(
         {"low": float(value - margin), "high": float(value + margin)} if np.isfinite(margin) else None
         for value, margin in zip(differences, margins, strict=True)
     ]
-
-
-def simultaneous_percentile_intervals(
-    differences: np.ndarray, resampled: np.ndarray, n_questions: int
-) -> list[dict[str, float] | None]:
-    """95% intervals that hold for all differences at once and reach no further than the resamples do.
-
-    For metrics that jump: a standard error says little about them, and an interval made of one can reach beyond what is
-    possible. Arguments and None as in simultaneous_intervals; a resample on which one of the differences has no value
-    is left out for all. Every interval goes from one rank of the sorted resamples to its mirror image; the rank is the
-    same for all and such that 95% of the resamples lie inside with all their differences (Davison and Hinkley 1997,
-    section 4.2.4; Mandel and Betensky 2008). Tied resamples lie inside together. The observed difference
-    always lies inside, where needed by widening.
-    """
-    undefined = np.isnan(resampled)
-    usable = ~np.isnan(differences) & (undefined.mean(axis=1) <= MAX_UNDEFINED_SHARE) & (n_questions >= 2)
-    if not usable.any():
-        return [None] * len(differences)
-    kept = resampled[usable][:, ~undefined[usable].any(axis=0)]
-    n = kept.shape[1]
-    ordered = np.sort(kept, axis=1)
-    above = np.array([np.searchsorted(row, values, "left") + 1 for row, values in zip(ordered, kept, strict=True)])
-    below = np.array([n + 1 - np.searchsorted(row, values, "right") for row, values in zip(ordered, kept, strict=True)])
-    rank = int(_upper_quantile(np.maximum(above, below).max(axis=0)))
-    ends = np.full((len(differences), 2), np.nan)
-    ends[usable, 0] = np.minimum(ordered[:, n - rank], differences[usable])
-    ends[usable, 1] = np.maximum(ordered[:, rank - 1], differences[usable])
-    return [None if np.isnan(low) else {"low": float(low), "high": float(high)} for low, high in ends]
 
 
 def _upper_quantile(values: np.ndarray) -> float:

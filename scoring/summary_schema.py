@@ -1,6 +1,7 @@
 """The fields of a cell in `summary.json`, and of each confidence in it: the declaration from which the rest derives.
 
-A metric with an interval is a function in `metrics.METRICS` and a declaration here, of the same name.
+A metric with an interval is a function in `metrics.METRICS` and a declaration here, of the same name; the interval is
+made in `cell_intervals`.
 """
 from functools import partial
 
@@ -31,12 +32,12 @@ CONFIDENCE_FIELDS = (
     _share("mean_confidence", meaning="mean of the confidences"),
     _share(
         "ece", better="low",
-        meaning="expected calibration error: 10 bins of equal width, 1.0 in the last (Naeini et al. 2015; Guo et al."
-        " 2017)",
+        meaning="expected calibration error of permutation 0, one answer per question: 10 bins of equal width, 1.0 in"
+        " the last (Naeini et al. 2015; Guo et al. 2017)",
     ),
     Field(
         "ece_if_calibrated", "object", parts=(_share("mean"), _share("low"), _share("high")),
-        meaning="mean and 95% range of the ECE when outcomes are redrawn as Bernoulli(confidence); the ECE is biased"
+        meaning="mean and 95% range of that ECE when outcomes are redrawn as Bernoulli(confidence); the ECE is biased"
         " upwards, so compare it with this instead of with 0",
     ),
     *_with_interval(_share(
@@ -65,11 +66,17 @@ CONFIDENCE_FIELDS = (
         meaning="mean over coverages of the share of all answers that are used and wrong; ties and missing confidences"
         " as in `aurc` (Traub et al. 2024, arXiv 2407.01032)",
     )),
-    *_with_interval(_share(
+    _share(
         "coverage_at_target", better="high",
-        meaning="largest share of answers that can be used with an error rate of at most `target_error`, whole tie"
-        " groups; the threshold is picked on the same answers, so the error rate on new ones will be higher",
-    )),
+        meaning="largest share of answers that could be used with an error rate of at most `target_error`, whole tie"
+        " groups; it looks back: the threshold is picked on the same answers, so new ones will on average err more"
+        " often. It has no interval, because it jumps when one answer changes",
+    ),
+    _share(
+        "coverage_at_target_lower_bound", better="high",
+        meaning="share of new answers that can be used at `target_error` at least, with probability 95%; 0 where no"
+        " threshold was certified for it",
+    ),
     *_with_interval(Field(
         "overconfidence", "number", span=(-1, 1), is_nullable=True, better="near 0",
         meaning="mean confidence minus accuracy",
@@ -87,8 +94,10 @@ CONFIDENCE_FIELDS = (
     ),
     _objects(
         "guaranteed_thresholds",
-        meaning="per target error rate the lowest threshold above which the error rate of new answers is under the"
-        " target with probability 95%, the share of the `n` answers that it leaves, and how many of those are wrong",
+        meaning="per target error rate the threshold from which on the error rate of new answers is at most the target"
+        " with probability 95%, the share of the `n` answers of permutation 0 that it leaves, and how many of those are"
+        " wrong; of the certified thresholds the one that uses most answers, and the highest that uses the same; `null`"
+        " where none was certified",
         parts=(
             Field("target_error", "number", span=(0, 1)), _count("n"), _share("threshold"), _share("coverage"),
             _count("n_used", is_nullable=True), _count("n_wrong", is_nullable=True),
@@ -97,7 +106,7 @@ CONFIDENCE_FIELDS = (
 )  # fmt: skip
 
 # Added since SCHEMA_VERSION last changed: a summary that was written before lacks them.
-LATER_NAMES = {"augrc", "augrc_interval"}
+LATER_NAMES = {"augrc", "augrc_interval", "coverage_at_target_lower_bound"}
 
 _GROUP = (_count("n"), _share("accuracy"), _share("ece"))
 _AUDIT = (

@@ -59,7 +59,13 @@ def metric_values(cells: list[dict], metric: str) -> np.ndarray:
 
 
 def metric_ranges(cells: list[dict], metric: str) -> np.ndarray:
-    """(cells, 2) low and high of the 95% interval; for ECE, of the range that a calibrated model would show."""
+    """(cells, 2) low and high of the 95% interval; for ECE, of the range that a calibrated model would show.
+
+    The coverage at target error reaches from its lower bound to its observed value.
+    """
+    if metric == "coverage_at_target":
+        values, bounds = metric_values(cells, metric), metric_values(cells, f"{metric}_lower_bound")
+        return np.column_stack([np.minimum(values, bounds), values])
     name = "ece_if_calibrated" if metric == "ece" else f"{metric}_interval"
     found = [cell["accuracy_interval"] if metric == "accuracy" else verbalised(cell)[name] for cell in cells]
     ends = [(None, None) if interval is None else (interval["low"], interval["high"]) for interval in found]

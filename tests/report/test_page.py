@@ -122,7 +122,7 @@ def test_numbers_stand_in_the_page_as_they_are_in_the_summary(tmp_path):
     }  # fmt: skip
     page = page_of(write_run_folder(tmp_path / "run", records, summary))
     assert "0.9880.910 to 0.999" in page.text
-    assert page.text.count("no guarantee") == 1
+    assert page.text.count("none was certified") == 1
     assert "\N{MINUS SIGN}0.123\N{MINUS SIGN}0.200 to \N{MINUS SIGN}0.050" in page.text
     assert "has no key" in page.text
     assert "text differs" in page.text

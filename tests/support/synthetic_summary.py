@@ -29,7 +29,7 @@ def _cell(cell, index, letters):
         "n": 500, "ece": 0.05 + index / 500,
         "ece_if_calibrated": {"mean": 0.04, "low": 0.02 + ratio / 50, "high": 0.06},
         "aurc": aurc, "aurc_interval": _interval(aurc),
-        "coverage_at_target": coverage, "coverage_at_target_interval": _interval(coverage),
+        "coverage_at_target": coverage, "coverage_at_target_lower_bound": coverage - 0.04,
         "bins": [_bin(number, index) for number in range(10)],
     }  # fmt: skip
     n = len(letters)

@@ -180,7 +180,8 @@ def summarise(records: Iterable[dict], target_error: float, seed: int) -> dict:
     """Every metric of every cell, the comparisons between them and the audit of the caps; a function of the records.
 
     records: as read from `records.jsonl`, in any order. target_error: in (0, 1). seed: of the resamples behind the
-    comparisons, which are the same for every cell, and of the redraws behind `ece_if_calibrated`. The fields of a cell are those of CELL_FIELDS.
+    comparisons, which are the same for every cell, and of the redraws behind `ece_if_calibrated`. The fields of a cell
+    are those of CELL_FIELDS.
     """
     columns = RecordColumns(records)
     weights = metrics.question_resamples(max(columns.n_questions, 1), np.random.default_rng(seed))
@@ -249,9 +250,8 @@ def _confidence_summary(name, cell, target_error, seed):
     confidence, is_correct, question = _ranked(name, cell)
     has = ~np.isnan(confidence)
     given, outcome = confidence[has], is_correct[has]
-    first_order = cell.permutation[cell.is_answered] == 0
-    independent = confidence[first_order], is_correct[first_order]
-    calibrated = confidence[first_order & has], is_correct[first_order & has]
+    permutation = cell.permutation[cell.is_answered]
+    independent = confidence[permutation == 0], is_correct[permutation == 0]
     observed = metrics.observed_metrics(confidence, is_correct, target_error)
     intervals = metric_intervals(confidence, is_correct, question, target_error)
     declared = [one.name for one in CONFIDENCE_FIELDS if one.name in metrics.METRICS]
@@ -259,8 +259,7 @@ def _confidence_summary(name, cell, target_error, seed):
         "n": int(has.sum()),
         "n_missing": len(cell) - int(has.sum()),
         "mean_confidence": diagnostics.mean(given),
-        "ece": metrics.expected_calibration_error(*calibrated),
-        "ece_if_calibrated": metrics.ece_if_calibrated(calibrated[0], np.random.default_rng(seed)),
+        **metrics.ece_beside_calibrated(given, outcome, permutation[has], np.random.default_rng(seed)),
         **metrics.brier_parts(given, outcome),
         **{metric: observed[metric] for metric in declared},
         **{f"{metric}_interval": intervals[metric] for metric in declared if metric not in NO_INTERVAL},

@@ -91,7 +91,8 @@ def _independent_records(accuracy, error, per_question):
 def _jackknife(confidence, is_correct, question_index, target_error):
     """Metrics with the pseudo-questions, their standard errors over questions, both by name, and the number of groups.
 
-    The groups are left out one at a time; pseudo-questions are groups of their own (unequal groups: Busing et al. 1999).
+    The groups are left out one at a time; pseudo-questions are groups of their own (Busing et al. 1999 on groups of
+    unequal size).
     """
     n_questions = int(question_index.max()) + 1
     added = pseudo_confidences(confidence, n_questions)

@@ -46,10 +46,10 @@ def guaranteed_threshold(
 def rejected_by_fallback(p_values: np.ndarray, error_level: float = ERROR_LEVEL) -> np.ndarray:
     """Which hypotheses of the grid the fallback procedure rejects (Wiens 2003; Wiens and Dmitrienko 2005).
 
-    p_values: (101,), in the order of GRID; returns (101,) bools. From 1.00 down, a hypothesis is tested at its own level, an equal share of
-    error_level at each of STARTS and 0 elsewhere, plus the level of the one above it if that was rejected. A level is
-    lost where a hypothesis stands. The probability that a true one is rejected is at most error_level, however the
-    p-values depend on each other: docs/statistics.md has the proof.
+    p_values: (101,), in the order of GRID; returns (101,) bools. From 1.00 down, a hypothesis is tested at its own
+    level, an equal share of error_level at each of STARTS and 0 elsewhere, plus the level of the one above it if that
+    was rejected. A level is lost where a hypothesis stands. The probability that a true one is rejected is at most
+    error_level, however the p-values depend on each other: docs/statistics.md has the proof.
     """
     own_level = np.where(np.isin(GRID, STARTS), error_level / len(STARTS), 0.0)
     rejected = np.zeros(len(GRID), dtype=bool)

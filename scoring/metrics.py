@@ -120,6 +120,21 @@ def ece_if_calibrated(
     return {"mean": float(eces.mean()), **_interval(eces)}
 
 
+def ece_beside_calibrated(
+    confidence: np.ndarray, is_correct: np.ndarray, permutation: np.ndarray, rng: np.random.Generator
+) -> dict:
+    """`ece` of permutation 0 and `ece_if_calibrated` of the same records, which are independent of each other.
+
+    permutation: (n,) ints. The permutations of a question share much of its outcome: redrawn one by one they would
+    seem to be more answers than they are, and a calibrated model's ECE would nearly always be above the range.
+    """
+    first = np.asarray(permutation) == 0
+    return {
+        "ece": expected_calibration_error(confidence[first], is_correct[first]),
+        "ece_if_calibrated": ece_if_calibrated(confidence[first], rng),
+    }
+
+
 def brier_parts(confidence: np.ndarray, is_correct: np.ndarray) -> dict[str, float | None]:
     """Parts of the Brier score, which is reliability - resolution + uncertainty (Murphy 1973).
 

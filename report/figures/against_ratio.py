@@ -115,11 +115,11 @@ def _legend_handles(summary: dict, with_ideal: bool) -> list[Line2D]:
 FIGURE = parts.ResultFigure(
     "against_ratio.png", draw_against_ratio, "What each ratio is worth",
     "Accuracy, AURC, coverage at the target error and ECE of the verbalised confidence against the share of the budget"
-    " that the answer stage gets. Each line is one total budget. Bands: 95% intervals over questions. The coverage looks"
-    " back at these answers and has none: its band reaches from the bound that holds for new answers with 95% up to the"
-    " observed value. ECE has no interval either. Its vertical bars show the 95% range that a perfectly calibrated"
-    " model would have at the same confidences, budgets in order from left to right, no thinking at the right edge: an"
-    " ECE inside its bar is no sign of miscalibration. Dashed black: no thinking at all. A value that does not exist leaves a gap. In the"
-    " built-in demo, thin lines show the ideal reasoner.",
+    " that the answer stage gets. Each line is one total budget. Bands: 95% intervals over questions. The coverage"
+    " looks back at these answers and has none: its band reaches from the bound that holds for new answers with 95% up"
+    " to the observed value. ECE has no interval either. Its vertical bars show the 95% range that a perfectly"
+    " calibrated model would have at the same confidences, budgets in order from left to right, no thinking at the"
+    " right edge: an ECE inside its bar is no sign of miscalibration. Dashed black: no thinking at all. A value that"
+    " does not exist leaves a gap. In the built-in demo, thin lines show the ideal reasoner.",
     "Four line charts of accuracy, AURC, coverage and ECE against the answer thinking ratio, a line per budget",
 )  # fmt: skip

@@ -115,7 +115,7 @@ def at_the_edge(target_error: float) -> Population:
 
 
 def waves_at_the_edge(target_error: float) -> Population:
-    """From every start of a walk on the error rate is a hair above the target, and well below it in between.
+    """From every start of a walk on the error rate is a hair above the target, and below it in between.
 
     A walk that is lucky at its start meets good thresholds and passes its level to the next bad one.
     """
@@ -124,7 +124,7 @@ def waves_at_the_edge(target_error: float) -> Population:
     for place in range(101):  # from 1.00 down
         used = (place + 1) / 101
         is_bad = 100 - place in starts
-        wanted = (target_error + 1e-9 if is_bad else 0.7 * target_error) * used
+        wanted = (target_error + 1e-9 if is_bad else 0.9 * target_error) * used
         wrong[place] = np.clip(wanted - wrong[:place].sum(), 0, share[place])
     return Population(_STATED, share, 1 - wrong / share)
 

@@ -59,7 +59,7 @@ CONFIDENCE_FIELDS = (
     *_with_interval(_share(
         "aurc", better="low",
         meaning="mean over ranks of the error rate among the most confident answers; errors are spread evenly over"
-        " ties, missing confidences rank last (Geifman and El-Yaniv 2017)",
+        " ties, missing confidences rank last (Geifman et al. 2019, arXiv 1805.08206)",
     )),
     *_with_interval(_share(
         "augrc", better="low",

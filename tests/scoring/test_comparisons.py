@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from readings_and_records import make_test_record
 
-from checks.simulate_statistics import make_arm, paired_arms
+from checks.simulated_arms import make_arm, paired_arms
 from evaluation_tool import summarise
 from scoring import metrics
 from scoring.comparisons import compare

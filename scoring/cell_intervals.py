@@ -30,9 +30,9 @@ def metric_intervals(
     Two pseudo-questions are added, one all wrong and one all right, their confidences spread evenly over the observed
     ones, and the standard error is that of the jackknife over questions with them. It is thus above zero without a
     single error. The effective number of records is how many independent ones a proportion would need for that error.
-    Student's t with the number of groups less one stands in for the normal quantile. An accuracy has Wilson's interval;
-    of the others the distribution is more skewed than a proportion's, and the interval is from the lower to the upper of
-    the ends around the observed value and around the value with the pseudo-questions.
+    Student's t with the number of groups less one stands in for the normal quantile. An accuracy has Wilson's interval.
+    The others are more skewed than a proportion: theirs is the hull of the ends around the observed value and of those
+    around the value with the pseudo-questions.
     """
     names = [name for name in metrics.METRICS if name not in NO_INTERVAL]
     questions, question_index = np.unique(question_index, return_inverse=True)

@@ -157,7 +157,6 @@ def for_thresholds(target_error: float) -> dict[str, Population]:
         "half at 1.00": half_at_one(),
         "two numbers": two_numbers(),
         "wrong at the top": wrong_at_the_top(),
-        "flat, at the target": flat(1 - target_error),
         "at the edge": at_the_edge(target_error),
         "waves at the edge": waves_at_the_edge(target_error),
     }

@@ -42,7 +42,9 @@ def metric_intervals(
     Two pseudo-questions are added, one all wrong and one all right, their confidences spread evenly over the observed
     ones, and the standard error is that of the jackknife over questions with them. It is thus above zero without a
     single error. The effective number of records is how many independent ones a proportion would need for that error.
-    Student's t with the number of groups less one stands in for the normal quantile.
+    Student's t with the number of groups less one stands in for the normal quantile. An accuracy has Wilson's interval.
+    The others are more skewed than a proportion: theirs is the hull of the ends around the observed value and of those
+    around the value with the pseudo-questions.
     """
     utilities = {utility_name(cost): cost for cost in wrong_answer_costs}
     names = [*(name for name in metrics.METRICS if name not in NO_INTERVAL), *utilities]
@@ -65,14 +67,15 @@ def metric_intervals(
             intervals[name] = None
             continue
         n = share * (1 - share) / share_error**2
-        if name == "accuracy":
-            n = n_independent
-        elif name in AREAS:
+        if name in AREAS:
             n = min(n, n_independent)
-        ends = wilson_interval((observed[name] - low) / (high - low), n, quantile)
+        centres = [(observed[name] - low) / (high - low), share]
+        if name == "accuracy":
+            n, centres = n_independent, centres[:1]
+        ends = np.array([wilson_interval(one, n, quantile) for one in centres])
         intervals[name] = {
-            "low": max(low, min(observed[name], low + (high - low) * ends[0])),
-            "high": min(high, max(observed[name], low + (high - low) * ends[1])),
+            "low": float(max(low, min(observed[name], low + (high - low) * ends[:, 0].min()))),
+            "high": float(min(high, max(observed[name], low + (high - low) * ends[:, 1].max()))),
         }
     return intervals
 

@@ -8,7 +8,8 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: demo run test test-vllm checks check-kills check-journal check-loader check-records check-statistics clean
+.PHONY: demo run test test-vllm checks check-kills check-journal check-loader check-records check-statistics check-cascade \
+  clean
 
 demo: .venv/installed
 	.venv/bin/python run_experiment.py --demo $(ARGS)
@@ -27,7 +28,7 @@ test-vllm: .venv-vllm/installed
 	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/thinking/vllm_engine
 
 # Each check ends with a status other than 0 if it found a fault. The tests run a short version of each.
-checks: check-kills check-journal check-loader check-records check-statistics
+checks: check-kills check-journal check-loader check-records check-statistics check-cascade
 
 check-kills: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m checks.kill_and_resume --signal KILL --runs 3
@@ -44,6 +45,10 @@ check-records: .venv/installed-dev
 
 check-statistics: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m checks.simulate_statistics --repetitions 100
+	OMP_NUM_THREADS=1 .venv/bin/python -m checks.simulate_criteria --repetitions 50
+
+check-cascade: .venv/installed-dev
+	OMP_NUM_THREADS=1 .venv/bin/python -m checks.simulate_cascade --repetitions 100
 
 clean:
 	rm -rf .venv .venv-vllm .pytest_cache .ruff_cache

@@ -4,11 +4,13 @@
     python run_experiment.py --total-budget 100 200 400          # every setting has a flag of its name
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
     accelerate launch --multi_gpu run_experiment.py              # several GPUs: docs/clusters.md
+    python run_experiment.py --look questions.csv                # how is this file read? no model is needed
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --redraw ./results_reasoning/       # their figures and reports again
+    python run_experiment.py --cascade EDGE_RUN CLOUD_RUN        # which split is cheapest in a cascade: docs/cascade.md
     python run_experiment.py --help
 
-Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, figures/, report.html.
+Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, cells.csv, figures/, report.html.
 """
 import sys
 
@@ -28,25 +30,35 @@ from tqdm import tqdm
 from basics.errors import UserError
 from basics.files import write_json
 from demo.ideal import ideal_table
-from evaluation_tool import check_caps, summarise
 from questions.option_orders import Unit
 from questions.question_sets import load_questions, select_questions
 from runs.budgets import make_cells
 from runs.check import check_results
 from runs.computation import Computation, open_journal
+from runs.earlier_records import find_earlier_records
 from runs.identity import run_config, run_identity
 from runs.in_flight import ComputationInFlight
-from runs.journal import only_writer_of, process_journal, read_records
+from runs.journal import only_writer_of, process_journal
+from runs.look import look
 from runs.processes import ToldElsewhere, is_local_main, process_group
 from runs.results_folder import (
     check_inputs_unchanged,
     check_writable,
     earlier_processes,
     only_writer,
-    other_target_error,
+    other_summary_settings,
     run_name,
 )
-from runs.settings import RULES, asked_of_results, comments_of_constants, read_settings
+from runs.settings import (
+    RULES,
+    VERB_SETTINGS,
+    asked_of_results,
+    asked_to_look,
+    comments_of_constants,
+    flag_of,
+    read_settings,
+)
+from runs.summary import write_summary
 from runs.terminal import answer_text, ended, import_fault, results_table
 from runs.units import Workload, make_units, make_workload
 
@@ -59,9 +71,9 @@ model_name = "Qwen/Qwen3-4B"  # hub id or local folder of a chat model in safete
 
 ENGINE = "transformers"  # who computes: "transformers", "vllm", or the URL of a running vLLM server (docs/engines.md)
 
-DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .parquet or .txt file
+DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .tsv, .parquet or .txt file
 DATASET_CONFIG = ""  # configuration of a hub data set that has several, such as "ARC-Challenge"; empty = the only one
-DATASET_SPLIT = "test"  # split of a hub data set; a local file has none
+DATASET_SPLIT = "test"  # split of a hub data set, or of a local file or folder that has several
 N_QUESTIONS = 1000  # questions, drawn by SEED and nested when the number grows; 0 = all
 N_PERMUTATIONS = 5  # orders of the options per question, >= 1; the first is as given, more average out letter bias
 
@@ -71,6 +83,10 @@ TOP_K = 20  # of thinking, >= 0, 0 = off; Qwen's value for thinking mode
 BATCH_SIZE = 0  # prompts at a time, 0 = as many as fit; changes speed and memory, in float32 no record
 SEED = 42  # of questions, permutations, thoughts and intervals, >= 0
 TARGET_ERROR = 0.05  # error rate that automated answers must stay under, in (0, 1)
+CASCADE_COSTS = ["0.05/M", "0.5/M", 1]  # --cascade: per run, then the expert: money per million tokens (/M) or question
+CONFIDENCE = "confidence"  # which one decides: "confidence", "confidence_expectation", "p_true", "answer_probability"
+WRONG_ANSWER_COSTS = [1, 9, 19]  # of a wrong answer, a right one brings 1, none 0; > 0; answers count from c/(1+c) on
+SMALLEST_DIFFERENCE = 0  # of AURC that matters to you, in [0, 1); closer ratios are equivalent; 0 = nothing is said
 
 # --- What `--demo` puts in their place: a model organism made for one task, whose best split is known (demo/README.md)
 HERE = Path(__file__).resolve().parent
@@ -127,11 +143,12 @@ def compute_and_score(settings: dict, cells, question_set, workload: Workload, m
     name = run_name(settings["model_name"], settings["DATASET"], cells, identity)
     folder = Path(settings["SAVE_DIR"]).expanduser() / name
     entries = group.meet(name, this_process(model.device, model.place, batch_size) | group.place)
+    known = find_earlier_records(folder, identity, workload.units, cells)
 
     def computation_into(path: Path, units: list[Unit]) -> Computation:
         journal, n_records = open_journal(path, units, cells), len(workload.units) * len(cells)
         kind = Computation if settings["ENGINE"] == "transformers" else ComputationInFlight
-        return kind(model, cells, settings["SEED"], batch_size, journal, n_records)
+        return kind(model, cells, settings["SEED"], batch_size, journal, n_records, known)
 
     if not group.is_main:
         cost = compute_share(computation_into, workload.units, folder, group)
@@ -140,12 +157,14 @@ def compute_and_score(settings: dict, cells, question_set, workload: Workload, m
     group.say(check_inputs_unchanged(folder, settings, identity))
     with only_writer(folder):
         earlier = earlier_processes(folder, identity)
+        config["taken_over_from"] = known.sources(folder)
+        group.say(known.remark())
         write_json(folder / "config.json", config | {"processes": [*earlier, *entries]})
         computation = computation_into(folder / "records.jsonl", workload.units)
         compute_all(computation, workload.units, group)
         config["processes"] = [*earlier, *group.finished_entries(entries[0] | computation.cost)]
         write_json(folder / "config.json", config)
-        group.say(other_target_error(folder, settings["TARGET_ERROR"]))
+        group.say(other_summary_settings(folder, settings))
         summary, report = score(folder, config)
     print(results_table(summary))
     if config["is_demo"]:
@@ -207,6 +226,7 @@ def compute_all(computation: Computation, units: list[Unit], group) -> None:
     """Main process: deals the units that no journal holds yet, computes its share, and takes over what others did."""
     journal = computation.journal
     journal.take_over_processes()  # of an earlier launch that was interrupted
+    computation.take_over_earlier(units)
     left = [index for index, unit in enumerate(units) if unit.key not in journal.finished.ids]
     done = len(units) - len(left)
     if done:
@@ -250,24 +270,29 @@ def compute_share(computation_into, units: list[Unit], folder: Path, group) -> d
 
 def score(folder: Path, config: dict) -> tuple[dict, Path]:
     """Writes summary, figures and report of the records in a run folder; returns the summary and the report's path."""
+    from report.cell_table import write_cell_table
     from report.figures import draw_figures
     from report.page import write_report
 
-    settings = config["settings"]
-    records = read_records(folder / "records.jsonl")
-    summary = summarise(map(check_caps, records), settings["TARGET_ERROR"], settings["SEED"])
-    summary["run"] = config
-    write_json(folder / "summary.json", summary)
+    summary = write_summary(folder, config)
+    write_cell_table(folder)
     draw_figures(folder)
     return summary, write_report(folder)
 
 
-def with_results(verb: str, folders: list[str]) -> int:
-    """Checks results, or makes their figures and reports again; returns the exit status."""
+def with_results(verb: str, folders: list[str], settings: dict | None, given: set[str]) -> int:
+    """What is done with finished results instead of a run; returns the exit status.
+
+    settings: those that the verb takes; given: the names of those that stand beside it.
+    """
+    if verb == "--cascade":
+        from cascade.command import run_cascade
+
+        return run_cascade(folders, settings["CASCADE_COSTS"], settings["TARGET_ERROR"], settings["SEED"])
     if verb == "--redraw":
         from report.redraw import redraw
 
-        return redraw(folders)
+        return redraw(folders, {name: settings[name] for name in given}, settings)
     from report.figures import FIGURES
 
     pages = dict.fromkeys([*(f"figures/{figure.file_name}" for figure in FIGURES), "report.html"], "--redraw")
@@ -281,7 +306,13 @@ def main(argv: list[str]) -> int:
     settings = None
     try:
         if asked := asked_of_results(argv):
-            return with_results(*asked)
+            verb, folders, flags = asked
+            names = VERB_SETTINGS.get(verb, ())
+            of_verb = read_settings(constants, DEMO, comments, __doc__, flags) if names else None
+            given = {name for name in names if any(flag.partition("=")[0] == flag_of(name) for flag in flags)}
+            return with_results(verb, folders, of_verb, given)
+        if asked := asked_to_look(argv):
+            return look(read_settings(constants, DEMO, comments, __doc__, asked))
         settings = read_settings(constants, DEMO, comments, __doc__, argv)
         with process_group() as group:
             run(settings, group)
@@ -292,7 +323,7 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         if settings is None and not is_local_main():  # every process meets it alike
             return 2
-        return ended(2, str(error))
+        return ended(2, str(error), error.example)
     except KeyboardInterrupt as stop:
         return ended(128 + getattr(stop, "signum", 2), stop_signals.how_to_go_on(stop))
     except OSError as error:

@@ -8,6 +8,9 @@ from math import log
 
 import numpy as np
 
+from scoring.metrics import LOG_SCORE_CLIP
+from scoring.utility import break_even
+
 
 @dataclass(frozen=True)
 class Population:
@@ -35,15 +38,23 @@ class Population:
         for i in range(1, len(value)):
             rate = wrong[i] / share[i]
             area += wrong[i] + (errors[i - 1] - used[i - 1] * rate) * log(used[i] / used[i - 1])
+        clipped = np.clip(value, LOG_SCORE_CLIP, 1 - LOG_SCORE_CLIP)
         return {
             "accuracy": right.sum(),
             "brier": (right * (1 - value) ** 2 + wrong * value**2).sum(),
+            "log_score": -(right * np.log(clipped) + wrong * np.log(1 - clipped)).sum(),
             "auroc": pairs / (right.sum() * wrong.sum()),
             "aurc": area,
+            "e_aurc": area - (wrong.sum() + right.sum() * log(right.sum())),
             "augrc": pairs_wrong_way + wrong.sum() ** 2 / 2,
             "overconfidence": (share * value).sum() - right.sum(),
             "coverage_at_target": used[errors / used <= target_error].max(initial=0),
         }
+
+    def utility(self, wrong_answer_cost: float) -> float:
+        """Exact expected utility at a cost."""
+        given = self.confidence >= break_even(wrong_answer_cost)
+        return float((self.share * given * (self.accuracy - wrong_answer_cost * (1 - self.accuracy))).sum())
 
     def error_above(self, threshold: float) -> float:
         """True error rate of the answers with at least this confidence; 0.0 where there are none."""

@@ -40,6 +40,7 @@ def run_config(settings: dict, is_demo: bool, identity: dict, question_set: Ques
         "settings": settings,
         "identity": identity,
         "questions": {
+            "n_rows": len(question_set.questions) + len(question_set.skipped),
             "loaded": len(question_set.questions),
             "used": len(workload.questions),
             "n_skipped": len(skipped),

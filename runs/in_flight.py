@@ -35,17 +35,18 @@ class ComputationInFlight(Computation):
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 finished = [future.result() for future in done if future.exception() is None]
                 with stop_signals.held("the records that are finished"):
-                    self.journal.append(finished)
+                    self.journal.append([self.earlier.completed(unit, computed) for unit, computed in finished])
                 self.seconds += time.monotonic() - started
-                yield len(finished), sum(map(sampled_thinking_tokens, finished))
+                yield len(finished), sum(sampled_thinking_tokens(computed) for _, computed in finished)
                 self.check_errors()
                 _raise_first_error(done)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _records_of(self, unit: Unit) -> list[dict]:
-        (records,) = compute_records(self.model, [unit], self.cells, self.seed, batch_size=1)
-        return records
+    def _records_of(self, unit: Unit) -> tuple[Unit, list[dict]]:
+        """The unit and its new records."""
+        (records,) = compute_records(self.model, [unit], self.earlier.cells_left(unit), self.seed, batch_size=1)
+        return unit, records
 
 
 def _raise_first_error(done: set[Future]) -> None:

@@ -4,28 +4,40 @@ The ends are Wilson's (1927), with the number of records replaced by an effectiv
 (Korn and Graubard 1998; Dean and Pagano 2015): a question's permutations depend on each other, and a metric is no
 proportion. A percentile interval of resamples is [1, 1] where no answer is wrong, and too short where few are.
 """
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import stdtrit
 
 from scoring import metrics
+from scoring.utility import expected_utility, resampled_utilities, utility_name
 
 FEWEST_QUESTIONS = 10  # below that a metric has no interval
 FEWEST_OF_A_CLASS = 5  # questions with a right answer, and with a wrong one, below which AUROC has no interval
 MOST_GROUPS = 100  # groups of questions that the jackknife leaves out one at a time; with fewer questions each is one
 NO_INTERVAL = ("coverage_at_target",)  # jumps when one answer changes; it has a lower bound instead
-SPANS = {"overconfidence": (-1.0, 1.0), "augrc": (0.0, 0.5)}  # smallest and largest value of those not in [0, 1]
+SPANS = {  # smallest and largest value of those not in [0, 1]
+    "overconfidence": (-1.0, 1.0),
+    "augrc": (0.0, 0.5),
+    "log_score": (0.0, -math.log(metrics.LOG_SCORE_CLIP)),
+}
 AREAS = ("aurc", "augrc")  # of errors: no more is known of them than of the accuracy
 
 
 def metric_intervals(
-    confidence: np.ndarray, is_correct: np.ndarray, question_index: np.ndarray, target_error: float
+    confidence: np.ndarray,
+    is_correct: np.ndarray,
+    question_index: np.ndarray,
+    target_error: float,
+    wrong_answer_costs: Sequence[float] = (),
 ) -> dict[str, dict[str, float] | None]:
-    """95% interval of every metric of `metrics.METRICS` but those of NO_INTERVAL: name -> low and high, or None.
+    """95% interval of every metric of `metrics.METRICS` but those of NO_INTERVAL, and of the utility at each cost.
 
-    Arguments as in `metrics.resampled_metrics`: (n,) each, NaN where the confidence is missing. None: the metric has no
-    value, it is the same whatever the answers (the Brier score if every confidence is 0.5), or there are fewer than
-    FEWEST_QUESTIONS questions or for AUROC FEWEST_OF_A_CLASS. An interval lies in the metric's span and contains the
-    observed value.
+    By name low and high, or None. Arguments as in `metrics.resampled_metrics`: (n,) each, NaN where the confidence is
+    missing. None: the metric has no value, it is the same whatever the answers (the Brier score if every confidence is
+    0.5, the utility if every answer is withheld), or there are fewer than FEWEST_QUESTIONS questions or for AUROC
+    FEWEST_OF_A_CLASS. An interval lies in the metric's span and contains the observed value.
 
     Two pseudo-questions are added, one all wrong and one all right, their confidences spread evenly over the observed
     ones, and the standard error is that of the jackknife over questions with them. It is thus above zero without a
@@ -34,12 +46,15 @@ def metric_intervals(
     The others are more skewed than a proportion: theirs is the hull of the ends around the observed value and of those
     around the value with the pseudo-questions.
     """
-    names = [name for name in metrics.METRICS if name not in NO_INTERVAL]
+    utilities = {utility_name(cost): cost for cost in wrong_answer_costs}
+    names = [*(name for name in metrics.METRICS if name not in NO_INTERVAL), *utilities]
     questions, question_index = np.unique(question_index, return_inverse=True)
     if len(questions) < FEWEST_QUESTIONS:
         return dict.fromkeys(names)
     observed = metrics.observed_metrics(confidence, is_correct, target_error)
-    centre, error, n_groups = _jackknife(confidence, is_correct, question_index, target_error)
+    observed |= {name: expected_utility(confidence, is_correct, cost) for name, cost in utilities.items()}
+    spans = SPANS | {name: (-cost, 1.0) for name, cost in utilities.items()}
+    centre, error, n_groups = _jackknife(confidence, is_correct, question_index, target_error, utilities)
     quantile = -stdtrit(n_groups - 1, 0.025)
     per_question = np.bincount(question_index)
     n_independent = _independent_records(centre["accuracy"], error["accuracy"], per_question)
@@ -48,13 +63,14 @@ def metric_intervals(
         too_few = name == "auroc" and _fewest_of_a_class(confidence, is_correct, question_index) < FEWEST_OF_A_CLASS
         has_interval = observed[name] is not None and not too_few and error[name] > 0
         values = observed[name], centre[name], error[name]
-        intervals[name] = _interval(name, *values, n_independent, quantile) if has_interval else None
+        span = spans.get(name, (0.0, 1.0))
+        intervals[name] = _interval(name, span, *values, n_independent, quantile) if has_interval else None
     return intervals
 
 
-def _interval(name, observed, centre, error, n_independent, quantile):
+def _interval(name, span, observed, centre, error, n_independent, quantile):
     """low and high of a metric; centre, error: with pseudo-questions, as _jackknife returns them."""
-    low, high = SPANS.get(name, (0.0, 1.0))
+    low, high = span
     width = high - low
     shares = (observed - low) / width, (centre - low) / width
     n = shares[1] * (1 - shares[1]) / (error / width) ** 2
@@ -95,11 +111,10 @@ def _independent_records(accuracy, error, per_question):
     return n / np.clip(design_effect, 1.0, (per_question**2).sum() / n)
 
 
-def _jackknife(confidence, is_correct, question_index, target_error):
+def _jackknife(confidence, is_correct, question_index, target_error, utilities=None):
     """Metrics with the pseudo-questions, their standard errors over questions, both by name, and the number of groups.
 
-    The groups are left out one at a time; pseudo-questions are groups of their own (Busing et al. 1999 on groups of
-    unequal size).
+    The groups are left out one at a time; pseudo-questions are groups of their own (unequal ones: Busing et al. 1999).
     """
     n_questions = int(question_index.max()) + 1
     added = pseudo_confidences(confidence, n_questions)
@@ -111,6 +126,9 @@ def _jackknife(confidence, is_correct, question_index, target_error):
     group = np.append(np.arange(n_questions) % n_groups, [n_groups, n_groups + 1])
     weights = np.vstack([np.ones(len(group), bool), group != np.arange(n_groups + 2)[:, None]]).astype(np.uint8)
     values = metrics.resampled_metrics(confidence, is_correct, question_index, weights, target_error)
+    if utilities:
+        worths = resampled_utilities(confidence, is_correct, question_index, weights, list(utilities.values()))
+        values |= dict(zip(utilities, worths, strict=True))
     left = weights[1:].mean(axis=1)  # share of the questions that is left
     scale = (n_groups + 2) / (n_groups + 1)
     centre = {name: value[0] for name, value in values.items()}

@@ -1,4 +1,5 @@
 """Weights of a model loaded with transformers: what it must be, and the trials that show whether they can be read."""
+import copy
 import re
 from contextlib import contextmanager
 
@@ -32,6 +33,7 @@ def check_architecture(model_name: str, config) -> None:
                     " that they were made from, with its weights in bfloat16, float16 or float32,"
                     f" {other_engine}"
                 )
+    config = without_idle_window(config)
     kinds = {type(layer).__name__ for layer in DynamicCache(config=config).layers} - {"DynamicLayer"}
     if kinds:
         raise UserError(
@@ -39,6 +41,23 @@ def check_architecture(model_name: str, config) -> None:
             f" ({', '.join(sorted(kinds))}: sliding window or recurrent state); name a model with full attention,"
             f" {other_engine}"
         )
+
+
+def without_idle_window(config):
+    """The configuration, without a sliding window that is at least as long as the context and so never slides.
+
+    So it is in Phi-3-mini-128k: a window of 262,144 tokens, a context of 131,072.
+    """
+    text = config.get_text_config(decoder=True)
+    window, context = getattr(text, "sliding_window", None), getattr(text, "max_position_embeddings", None)
+    if not isinstance(window, int) or not isinstance(context, int) or window < context:
+        return config
+    config = copy.deepcopy(config)
+    text = config.get_text_config(decoder=True)
+    text.sliding_window = None
+    if kinds := getattr(text, "layer_types", None):
+        text.layer_types = ["full_attention" if kind == "sliding_attention" else kind for kind in kinds]
+    return config
 
 
 def load_weights(encoder: PromptEncoder, device):
@@ -49,6 +68,7 @@ def load_weights(encoder: PromptEncoder, device):
     try:
         model, loading = AutoModelForCausalLM.from_pretrained(
             encoder.weights_folder(),
+            config=without_idle_window(encoder.config),
             dtype="auto",
             device_map=device_map,
             attn_implementation="sdpa",  # takes the boolean masks that read several caps off one cache

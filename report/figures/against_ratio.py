@@ -114,7 +114,7 @@ def _legend_handles(summary: dict, with_ideal: bool) -> list[Line2D]:
 
 FIGURE = parts.ResultFigure(
     "against_ratio.png", draw_against_ratio, "What each ratio is worth",
-    "Accuracy, AURC, coverage at the target error and ECE of the verbalised confidence against the share of the budget"
+    "Accuracy, AURC, coverage at the target error and ECE of the headline confidence against the share of the budget"
     " that the answer stage gets. Each line is one total budget. Bands: 95% intervals over questions. The coverage"
     " looks back at these answers and has none: its band reaches from the bound that holds for new answers with 95% up"
     " to the observed value. ECE has no interval either. Its vertical bars show the 95% range that a perfectly"

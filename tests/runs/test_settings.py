@@ -7,7 +7,7 @@ import pytest
 
 import run_experiment
 from basics.errors import UserError
-from runs.settings import RULES, comments_of_constants, flag_of, read_settings
+from runs.settings import RULES, asked_of_results, comments_of_constants, flag_of, read_settings
 
 DEFAULTS = {name: getattr(run_experiment, name) for name in RULES}
 COMMENTS = comments_of_constants(Path(run_experiment.__file__).read_text(encoding="utf-8"))
@@ -72,6 +72,7 @@ def test_a_list_in_the_constants_sweeps():
         ("CONVENTIONAL_ARM", np.bool_(False), False),
         ("TEMPERATURE", np.float32(0.5), 0.5),
         ("model_name", np.str_("owner/model"), "owner/model"),
+        ("CASCADE_COSTS", ("0.50/M", 2, 1.0, np.float64(0)), ["0.5/M", "2.0", "1.0", "0.0"]),
     ],
 )
 def test_paths_ranges_and_numpy_values_are_the_plain_values_they_stand_for(name, value, plain):
@@ -118,6 +119,14 @@ def test_a_variable_that_stands_for_nothing_is_one_line(text, left, monkeypatch)
         ("--top-p 0", "--top-p 0.0: allowed is a number above 0, at most 1"),
         ("--temperature inf", "--temperature inf: allowed is a number from 0 (greedy) to 10"),
         ("--target-error 1", "--target-error 1.0: allowed is a number above 0 and below 1"),
+        (
+            "--confidence verbalised",
+            "--confidence verbalised: allowed is one of confidence, confidence_expectation, p_true, answer_probability",
+        ),
+        ("--wrong-answer-costs 1 0", "--wrong-answer-costs 0.0: allowed is a number above 0, at most 1,000,000"),
+        ("--wrong-answer-costs inf", "--wrong-answer-costs inf: allowed is a number above 0, at most 1,000,000"),
+        ("--smallest-difference 1", "--smallest-difference 1.0: allowed is a number from 0 (none) to below 1"),
+        ("--smallest-difference -0.1", "--smallest-difference -0.1: allowed is a number from 0 (none) to below 1"),
         ("--seed 1 --seed 2", "--seed is given 2 times, once is allowed"),
         ("--seed", "expected 1 argument"),
         ("--n-questions 5 6", "unrecognized arguments: 6"),
@@ -149,11 +158,26 @@ def test_a_wrong_flag_is_one_line_that_names_it(argv, line):
         ("ANSWER_THINKING_RATIO", np.float64("nan")),
         ("TEMPERATURE", range(1)),
         ("SEED", object()),
+        ("CASCADE_COSTS", []),
+        ("CASCADE_COSTS", ["1/M", -1]),
+        ("CASCADE_COSTS", ["free", 1]),
+        ("CASCADE_COSTS", ["inf", 1]),
+        ("CASCADE_COSTS", [True, 1]),
     ],
 )
 def test_a_wrong_constant_is_refused_by_its_name(name, value):
     with pytest.raises(UserError, match=f"^{name} "):
         settings_of(**{name: value})
+
+
+def test_of_the_verbs_only_the_cascade_takes_settings():
+    assert asked_of_results(["--total-budget", "5"]) is None
+    assert asked_of_results(["--check", "a", "b"]) == ("--check", ["a", "b"], [])
+    flags = ["--cascade-costs", "1/M", "2", "--target-error=0.1"]
+    assert asked_of_results(["--cascade", "a", "b", *flags]) == ("--cascade", ["a", "b"], flags)
+    for argv in ("--check a --seed 1", "--cascade a b --demo", "--cascade a --redraw b"):
+        with pytest.raises(UserError, match=r"^--\w+ reads folders of results and takes no other flag"):
+            asked_of_results(argv.split())
 
 
 def test_a_name_that_is_no_text_is_one_line():

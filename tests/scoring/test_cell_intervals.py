@@ -14,6 +14,7 @@ from scoring.cell_intervals import (
     pseudo_confidences,
     wilson_interval,
 )
+from scoring.utility import expected_utility
 
 NAN = float("nan")
 WITH_INTERVAL = set(metrics.METRICS) - {"coverage_at_target"}
@@ -166,7 +167,9 @@ def test_at_the_edges_an_interval_has_a_width_holds_the_value_and_stays_in_its_s
 
 def test_without_any_confidence_only_metrics_of_all_records_have_intervals():
     intervals = metric_intervals(*EDGES["without a confidence"], np.arange(30), 0.05)
-    assert {name for name, interval in intervals.items() if interval} == {"accuracy", "aurc", "augrc"}
+    assert {name for name, interval in intervals.items() if interval} == {
+        "accuracy", "aurc", "augrc", "e_aurc"
+    }  # fmt: skip
 
 
 def test_a_figure_that_is_the_same_whatever_the_answers_has_no_interval():
@@ -196,3 +199,22 @@ def test_question_numbers_may_have_gaps():
     assert metric_intervals(confidence, is_correct, np.arange(40) * 7, 0.2) == metric_intervals(
         confidence, is_correct, np.arange(40), 0.2
     )
+
+
+def test_the_utility_has_an_interval_in_its_own_span_unless_every_answer_is_withheld():
+    confidence, is_correct = random_records(7, n=80)
+    confidence = 0.9 * confidence
+    intervals = metric_intervals(confidence, is_correct, np.arange(80), 0.05, [1, 1e6])
+    low, high = intervals["utility_at_cost_1"].values()
+    assert -1 <= low < expected_utility(confidence, is_correct, 1) < high <= 1
+    assert intervals["utility_at_cost_1000000"] is None
+    without_costs = metric_intervals(confidence, is_correct, np.arange(80), 0.05)
+    assert without_costs == {name: value for name, value in intervals.items() if not name.startswith("utility")}
+
+
+def test_the_interval_of_a_utility_without_a_threshold_is_that_of_the_accuracy_on_another_scale():
+    """Every answer is given at cost 1, so the utility is twice the accuracy minus 1."""
+    is_correct = np.arange(60) % 5 > 0
+    intervals = metric_intervals(np.full(60, 0.9), is_correct, np.arange(60), 0.05, [1])
+    expected = {end: 2 * value - 1 for end, value in intervals["accuracy"].items()}
+    assert intervals["utility_at_cost_1"] == pytest.approx(expected, abs=0.01)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import brier_score_loss, precision_recall_curve, roc_auc_score
+from sklearn.metrics import brier_score_loss, log_loss, precision_recall_curve, roc_auc_score
 
 from scoring import metrics
 
@@ -359,6 +359,11 @@ def naive_aurc(confidence, is_correct):
     return risk_mean(errors)
 
 
+def naive_log_score(confidence, is_correct):
+    """scikit-learn's, of confidences that keep half a step of 0.01 from 0 and 1."""
+    return log_loss(is_correct, np.clip(confidence, 0.005, 0.995), labels=[False, True])
+
+
 def naive_augrc(confidence, is_correct):
     """Trapezoids under the points (coverage, share of all that is used and wrong), one per threshold, from (0, 0)."""
     rank_by = np.nan_to_num(confidence, nan=-1.0)
@@ -378,7 +383,9 @@ def naive_metrics(confidence, is_correct, target_error):
         "accuracy": np.mean(is_correct),
         "brier": np.mean((given - outcome) ** 2) if has.any() else NAN,
         "auroc": roc_auc_score(outcome, given) if len(set(outcome)) == 2 else NAN,
+        "log_score": naive_log_score(given, outcome) if has.any() else NAN,
         "aurc": naive_aurc(confidence, is_correct),
+        "e_aurc": naive_aurc(confidence, is_correct) - naive_aurc(is_correct.astype(float), is_correct),
         "augrc": naive_augrc(confidence, is_correct),
         "overconfidence": np.mean(given) - np.mean(outcome) if has.any() else NAN,
         "coverage_at_target": max(

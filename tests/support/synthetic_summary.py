@@ -7,6 +7,7 @@ def make_summary(budgets=(100, 200, 400), ratios=(0, 0.25, 0.5, 0.75, 1), conven
     cells = make_cells([0] * conventional + list(budgets), list(ratios))
     return {
         "target_error": 0.05,
+        "headline_confidence": "confidence",
         "cells": [_cell(cell, index, letters) for index, cell in enumerate(cells)],
         "saturation": {
             "answer": [{"cap": cap, "share_natural": cap / 500} for cap in range(1, 401, 4)] if budgets else [],

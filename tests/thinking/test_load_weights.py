@@ -1,15 +1,31 @@
 import pytest
-from tiny_models import changed_config
-from transformers import MistralConfig
+import torch
+from tiny_models import changed_config, save_tiny_architecture
+from transformers import AutoConfig, AutoModelForCausalLM, MistralConfig
 
 from basics.errors import UserError
-from thinking.load_weights import check_architecture, load_weights
+from thinking.load_weights import check_architecture, check_decoder, load_weights
 from thinking.prompt_encoder import PromptEncoder
 
 
 def test_a_cache_that_cannot_be_cropped_is_refused():
     with pytest.raises(UserError, match=r"sliding window.*or set ENGINE to vLLM"):
         check_architecture("a model", MistralConfig(sliding_window=64))
+
+
+@pytest.mark.parametrize(("model_type", "window"), [("phi3", 4096), ("phi3", 8192), ("mistral", 4096)])
+def test_a_window_as_long_as_the_context_never_slides(model_type, window, tmp_path):
+    folder = save_tiny_architecture(tmp_path / "model", model_type, sliding_window=window, pad_token_id=0)
+    encoder = PromptEncoder.load(str(folder))
+    assert encoder.config.sliding_window == window
+    check_architecture("a model", encoder.config)
+    model = load_weights(encoder, "cpu")
+    check_decoder(encoder, model)
+    ids = torch.tensor([encoder.encode_plain("Which band is FR2?")])
+    whole = AutoModelForCausalLM.from_pretrained(folder)  # with the window
+    assert torch.allclose(model(input_ids=ids).logits, whole(input_ids=ids).logits, atol=1e-5)
+    with pytest.raises(UserError, match="sliding window"):
+        check_architecture("a model", AutoConfig.from_pretrained(folder, sliding_window=4095))
 
 
 @pytest.mark.parametrize(

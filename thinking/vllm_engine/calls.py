@@ -2,6 +2,7 @@
 import asyncio
 import threading
 from collections import Counter
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -80,37 +81,41 @@ class Loop:
     """An event loop in a thread of its own: other threads hand in coroutines and wait for their results."""
 
     def __init__(self):
-        self._loop = asyncio.new_event_loop()
+        self._loop, self._open, self._lock = asyncio.new_event_loop(), True, threading.Lock()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="vLLM calls")
         self._thread.start()
 
     def run(self, coroutine):
-        """Result of the coroutine. Raises what it raises, and another error if the loop is closed meanwhile."""
-        try:
+        """Result of the coroutine. Raises what it raises, and CancelledError if the loop is closed meanwhile."""
+        with self._lock:
+            if not self._open:
+                coroutine.close()
+                raise CancelledError("the engine was closed")
             waiting = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        except RuntimeError:  # closed
-            coroutine.close()
-            raise
         return waiting.result()
 
     def run_each(self, function, arguments: list) -> list:
         """What the coroutine function gives for each argument, side by side; the first error ends the others."""
         return self.run(_each(function, arguments))
 
-    def close(self) -> None:
-        """Ends whatever still runs; threads that wait for it get asyncio.CancelledError."""
-        if self._loop.is_closed():
+    def close(self, last=None) -> None:
+        """Ends whatever still runs, and runs the coroutine function `last`. Threads that wait get CancelledError."""
+        with self._lock:
+            was_open, self._open = self._open, False
+        if not was_open:
             return
-        asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._end_all(last), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    async def _cancel_all(self):
+    async def _end_all(self, last):
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        if last is not None:
+            await last()
 
 
 async def _each(function, arguments: list) -> list:
@@ -120,3 +125,4 @@ async def _each(function, arguments: list) -> list:
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # an error of another one is not left unread

@@ -2,6 +2,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 import time
 from urllib.parse import urlsplit
@@ -35,7 +36,8 @@ class HttpClient:
     """
 
     def __init__(self, url: str):
-        self.name, self._root = f"ENGINE = {_shown(url)!r}", _root_of(url)
+        self._root = _root_of(url)
+        self.name = f"ENGINE = {_shown(url)!r}"
         key = os.environ.get(API_KEY, "").strip()
         limits = httpx2.Limits(max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE)
         self._client = httpx2.AsyncClient(
@@ -128,7 +130,11 @@ def garbage(error: Exception) -> Outage:
 
 def _root_of(url: str) -> str:
     """Scheme, host and path without a closing `/v1`. Raises UserError for a URL that holds a password or a query."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for one that is none
+    except ValueError:
+        raise UserError("ENGINE: it is no URL of a server, such as http://localhost:8000") from None
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UserError(
             f"ENGINE = {_shown(url)!r}: a URL with a user, a password or a query would be written to config.json; an"
@@ -141,9 +147,8 @@ def _root_of(url: str) -> str:
 
 def _shown(url: str) -> str:
     """The URL without what may be secret."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{re.split('[?#]', rest)[0].rpartition('@')[2]}"
 
 
 def _said(response) -> str:

@@ -67,7 +67,7 @@ class Server:
 
     def close(self) -> None:
         """As `calls.Transport` says; the server goes on."""
-        self._loop.close()
+        self._loop.close(self._http.close)
 
     async def _introduced(self) -> dict[str, str]:
         """What the server is. Raises UserError if it is no vLLM or serves another model."""

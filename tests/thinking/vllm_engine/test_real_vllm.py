@@ -173,3 +173,36 @@ def test_a_model_that_this_vllm_cannot_load_is_refused_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
     else:
         connect("vllm", encoder, 600).close()
+
+
+# --- the V2 model runner, which GPUs use, on a processor: its kernels run in Triton's interpreter ---------------------
+
+_A_BACKEND = """
+import types
+import triton.backends
+# vLLM asks for a Triton backend of the processor; the interpreter needs none.
+driver = types.SimpleNamespace(is_active=lambda: True)
+triton.backends.backends["cpu"] = types.SimpleNamespace(driver=driver, compiler=None)
+"""
+
+
+@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="the next test runs it, in Triton's interpreter")
+def test_readings_of_the_v2_model_runner(model_folder):
+    requests = [request(number, (0, 7, 25)) for number in range(3)]
+    with closing(vllm_model("vllm", model_folder)) as model:
+        assert_same_readings(model.read_thoughts(requests), load_model(model_folder).read_thoughts(requests))
+
+
+@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="it would start itself")
+def test_the_v2_model_runner_gives_the_same_readings(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(_A_BACKEND)
+    environment = {
+        **os.environ, "PYTHONPATH": str(tmp_path), "TRITON_INTERPRET": "1", "VLLM_USE_V2_MODEL_RUNNER": "1",
+        "VLLM_LOGGING_LEVEL": "INFO",
+    }  # fmt: skip
+    inner = f"{__file__}::{test_readings_of_the_v2_model_runner.__name__}"
+    command = [sys.executable, "-m", "pytest", "-s", "-rN", inner]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "1 passed" in done.stdout
+    assert "Using V2 Model Runner" in done.stdout + done.stderr

@@ -73,7 +73,8 @@ def test_what_a_server_cannot_promise_is_printed_and_makes_a_run_of_its_own(argu
     assert len(list(plain.parent.iterdir())) == 2
 
 
-@pytest.mark.parametrize("engine", ["sglang", "VLLM", "ftp://host", "http://", ""])
+@pytest.mark.parametrize("engine", ["sglang", "VLLM", "ftp://host", "http://", "", "http://host:99999",
+                                    "http://host:x", "http://[::1", "http://a b"])  # fmt: skip
 def test_another_engine_is_refused_in_one_line(arguments, engine, capsys):
     assert run_experiment.main([*arguments, "--engine", engine]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()

@@ -1,5 +1,7 @@
 """A server on loopback with a tiny model behind it, and everything that can go wrong with one."""
 import threading
+import warnings
+from concurrent.futures import CancelledError
 
 import pytest
 from fake_vllm import FakeVllm, fake_server
@@ -127,7 +129,8 @@ def test_an_endpoint_that_gives_too_little(tiny_model, server, name, words):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://me:hunter2@127.0.0.1:1", "http://127.0.0.1:1/v1?key=hunter2", "http://127.0.0.1:1/#hunter2"]
+    "url",
+    ["http://me:hunter2@127.0.0.1:1", "http://127.0.0.1:1/v1?key=hunter2", "http://127.0.0.1:1/#hunter2"],
 )
 def test_a_secret_in_the_url_is_refused_and_not_repeated(tiny_model, url):
     with pytest.raises(UserError) as caught:
@@ -145,6 +148,13 @@ def test_the_key_comes_from_the_environment(tiny_model, server, monkeypatch):
     model = connected(tiny_model, server.url)
     assert "hunter2" not in f"{model.place}{model.identity()}{model.remark()}"
     model.close()
+
+
+@pytest.mark.parametrize("url", ["http://me:hunter2@host:abc", "http://me:hunter2@[::1"])
+def test_what_is_no_url_is_not_repeated_either(tiny_model, url):
+    with pytest.raises(UserError) as caught:
+        connected(tiny_model, url)
+    assert one_line(caught) == "ENGINE: it is no URL of a server, such as http://localhost:8000"
 
 
 # --- a server that fails on the way is asked again, within bounds -----------------------------------------------------
@@ -236,6 +246,7 @@ def test_closing_ends_those_who_wait(tiny_model, server):
     model = connected(tiny_model, server.url)
     held = threading.Event()
     server.vllm.complete, errors = lambda *_: held.wait(60), []
+    warnings.filterwarnings("error", message=".*never awaited")  # it would be told among a run's last words
 
     def ask():
         try:
@@ -243,12 +254,18 @@ def test_closing_ends_those_who_wait(tiny_model, server):
         except BaseException as error:
             errors.append(error)
 
-    waiting = threading.Thread(target=ask)
-    waiting.start()
-    waiting.join(0.3)
-    assert waiting.is_alive()
+    waiting = [threading.Thread(target=ask) for _ in range(20)]
+    for thread in waiting:
+        thread.start()
+    waiting[0].join(0.3)
+    assert waiting[0].is_alive()
     model.close()
-    waiting.join(10)
+    model.close()
+    for thread in waiting:
+        thread.join(10)
     held.set()
-    assert not waiting.is_alive()
-    assert len(errors) == 1
+    assert not any(thread.is_alive() for thread in waiting)
+    assert {type(error) for error in errors} == {CancelledError}
+    assert len(errors) == 20
+    with pytest.raises(CancelledError):
+        model.read_thoughts([request(1, CAPS)])

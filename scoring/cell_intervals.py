@@ -60,24 +60,29 @@ def metric_intervals(
     n_independent = _independent_records(centre["accuracy"], error["accuracy"], per_question)
     intervals = {}
     for name in names:
-        low, high = spans.get(name, (0.0, 1.0))
-        share, share_error = (centre[name] - low) / (high - low), error[name] / (high - low)
         too_few = name == "auroc" and _fewest_of_a_class(confidence, is_correct, question_index) < FEWEST_OF_A_CLASS
-        if observed[name] is None or too_few or not share_error > 0:
-            intervals[name] = None
-            continue
-        n = share * (1 - share) / share_error**2
-        if name in AREAS:
-            n = min(n, n_independent)
-        centres = [(observed[name] - low) / (high - low), share]
-        if name == "accuracy":
-            n, centres = n_independent, centres[:1]
-        ends = np.array([wilson_interval(one, n, quantile) for one in centres])
-        intervals[name] = {
-            "low": float(max(low, min(observed[name], low + (high - low) * ends[:, 0].min()))),
-            "high": float(min(high, max(observed[name], low + (high - low) * ends[:, 1].max()))),
-        }
+        has_interval = observed[name] is not None and not too_few and error[name] > 0
+        values = observed[name], centre[name], error[name]
+        span = spans.get(name, (0.0, 1.0))
+        intervals[name] = _interval(name, span, *values, n_independent, quantile) if has_interval else None
     return intervals
+
+
+def _interval(name, span, observed, centre, error, n_independent, quantile):
+    """low and high of a metric; centre, error: with pseudo-questions, as _jackknife returns them."""
+    low, high = span
+    width = high - low
+    shares = (observed - low) / width, (centre - low) / width
+    n = shares[1] * (1 - shares[1]) / (error / width) ** 2
+    if name == "accuracy":
+        n, shares = n_independent, shares[:1]
+    elif name in AREAS:
+        n = min(n, n_independent)
+    lower, upper = np.array([wilson_interval(share, n, quantile) for share in shares]).T
+    return {
+        "low": float(max(low, min(observed, low + width * lower.min()))),
+        "high": float(min(high, max(observed, low + width * upper.max()))),
+    }
 
 
 def _fewest_of_a_class(confidence, is_correct, question_index):

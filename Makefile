@@ -45,6 +45,7 @@ check-records: .venv/installed-dev
 
 check-statistics: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m checks.simulate_statistics --repetitions 100
+	OMP_NUM_THREADS=1 .venv/bin/python -m checks.simulate_criteria --repetitions 50
 
 check-cascade: .venv/installed-dev
 	OMP_NUM_THREADS=1 .venv/bin/python -m checks.simulate_cascade --repetitions 100

@@ -1,6 +1,6 @@
 """Prompts beside their read-outs, scoring, metrics and JSON. Needs no model and no GPU."""
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from string import ascii_uppercase
 
@@ -8,12 +8,11 @@ import numpy as np
 
 from basics.strict_json import canonical_json
 from scoring import diagnostics, metrics
-from scoring.comparisons import METRIC_NAMES, Arm, compare
+from scoring.cell_summary import Scoring, cell_summary
+from scoring.comparisons import compare
 from scoring.fields import in_order
-from scoring.guaranteed_thresholds import guaranteed_threshold, target_errors
-from scoring.record_columns import CellColumns, RecordColumns
+from scoring.record_columns import RecordColumns
 from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
-from scoring.summary_schema import CELL_FIELDS, CONFIDENCE_FIELDS
 from thinking.model_interface import Reading, Readout, ThoughtRequest
 
 CONFIDENCES = tuple(step / 100 for step in range(101))  # the numbers that a verbalised confidence can be
@@ -175,19 +174,34 @@ def _stage_fields(stage: str, reading: Reading | None) -> dict:
 # --- summary -----------------------------------------------------------------------------------------------------
 
 
-def summarise(records: Iterable[dict], target_error: float, seed: int) -> dict:
+def summarise(
+    records: Iterable[dict],
+    target_error: float,
+    seed: int,
+    headline_confidence: str = CONFIDENCE_NAMES[0],
+    wrong_answer_costs: Sequence[float] = (),
+    smallest_difference: float = 0.0,
+) -> dict:
     """Every metric of every cell, the comparisons between them and the audit of the caps; a function of the records.
 
     records: as read from `records.jsonl`, in any order. target_error: in (0, 1). seed: of the resamples behind the
-    intervals, which are the same for every cell. The fields of a cell are those of CELL_FIELDS.
+    comparisons, which are the same for every cell, of the redraws behind `ece_if_calibrated` and of the folds of
+    recalibration. headline_confidence: which of CONFIDENCE_NAMES decides. wrong_answer_costs: above 0, for the
+    utilities. smallest_difference: of AURC, in [0, 1); nothing is said about equivalence at 0. The fields of a cell are
+    those of CELL_FIELDS.
     """
     columns = RecordColumns(records)
     weights = metrics.question_resamples(max(columns.n_questions, 1), np.random.default_rng(seed))
-    cells, arms = [], []
+    costs = sorted(set(wrong_answer_costs))
+    scoring = Scoring(columns, weights, target_error, seed, headline_confidence, costs)
+    cells, arms = [], {name: [] for name in CONFIDENCE_NAMES}
     for cell in columns.cells:
-        summary, arm = _cell_summary(cell, columns, weights, target_error, seed)
+        summary, cell_arms = cell_summary(cell, scoring)
         cells.append(summary)
-        arms.append(arm)
+        for name, arm in cell_arms.items():
+            arms[name].append(arm)
+    others = [name for name in CONFIDENCE_NAMES if name != headline_confidence]
+    shared = columns.n_units, columns.n_questions, costs, smallest_difference
     audits = [cell["budget_audit"][stage] for cell in cells for stage in STAGES]
     return {
         "n_records": sum(cell["n_records"] for cell in cells),
@@ -196,94 +210,11 @@ def summarise(records: Iterable[dict], target_error: float, seed: int) -> dict:
         "sampled_thinking_tokens": columns.sampled_thinking_tokens(),
         "standalone_thinking_tokens": columns.standalone_thinking_tokens(),
         "target_error": target_error,
-        "comparisons": compare(arms, columns.n_units, columns.n_questions),
+        "headline_confidence": headline_confidence,
+        "wrong_answer_costs": list(wrong_answer_costs),
+        "smallest_difference": smallest_difference,
+        "comparisons": compare(arms[headline_confidence], *shared, other_confidences=[arms[name] for name in others]),
+        "other_comparisons": {name: compare(arms[name], *shared) for name in others},
         "cells": cells,
         "saturation": {stage: diagnostics.saturation(columns.cells, stage) for stage in STAGES},
     }
-
-
-def _cell_summary(cell: CellColumns, run: RecordColumns, weights, target_error, seed) -> tuple[dict, Arm]:
-    """The cell's entry in `summary.json`, and the cell as an arm of the comparisons."""
-    scored = ~cell.is_error
-    # Without any confidence the resampled metrics are those of accuracy alone, over all records without error.
-    accuracies = metrics.resampled_metrics(
-        np.full(scored.sum(), np.nan), cell.is_correct[scored], cell.question[scored], weights, target_error
-    )["accuracy"]
-    confidences, resampled = {}, {}
-    for name in CONFIDENCE_NAMES:
-        confidences[name], resampled[name] = _confidence_summary(name, cell, run, weights, target_error, seed)
-    accuracy, headline = diagnostics.mean(cell.is_correct[scored]), confidences["confidence"]
-    verbalised, answered = cell.confidence("confidence"), cell.is_answered
-    fields = {
-        **{name: getattr(cell, name) for name in CELL_NAMES},
-        "n_questions": len(np.unique(cell.question)),
-        "n_records": len(cell),
-        "n_errors": int(cell.is_error.sum()),
-        "accuracy": accuracy,
-        "accuracy_interval": metrics.percentile_intervals({"accuracy": accuracies}, run.n_questions)["accuracy"],
-        "answer_consistency": diagnostics.answer_consistency(cell),
-        "confidences": confidences,
-        "risk_coverage": metrics.risk_coverage_curve(verbalised[answered], cell.is_correct[answered]),
-        "readout_masses": diagnostics.readout_masses(cell),
-        "accuracy_by_stop": diagnostics.accuracy_by_stop(cell),
-        "position_bias": diagnostics.position_bias(cell),
-        "per_permutation": _per_group("permutation", cell.permutation, np.unique(cell.permutation).tolist(), cell),
-        "per_category": _per_group("category", cell.category, run.categories, cell),
-        "budget_audit": {stage: diagnostics.budget_audit(cell, stage) for stage in STAGES},
-        "tokens": {stage: diagnostics.token_sums(cell, stage) for stage in STAGES},
-    }
-    values = {"accuracy": accuracy} | {name: headline[name] for name in METRIC_NAMES if name != "accuracy"}
-    return in_order(CELL_FIELDS, fields), Arm(cell, values, resampled["confidence"] | {"accuracy": accuracies})
-
-
-def _confidence_summary(name, cell, run, weights, target_error, seed):
-    """Calibration over the records that have the confidence; ranking over all with an answer, missing ones last.
-
-    Returns the summary and the resampled metrics.
-    """
-    confidence, answered = cell.confidence(name), cell.is_answered
-    has = answered & ~np.isnan(confidence)
-    given, outcome = confidence[has], cell.is_correct[has]
-    ranked = confidence[answered], cell.is_correct[answered]
-    first_order = answered & (cell.permutation == 0)
-    observed = metrics.observed_metrics(*ranked, target_error)
-    resampled = metrics.resampled_metrics(*ranked, cell.question[answered], weights, target_error)
-    intervals = metrics.percentile_intervals(resampled, run.n_questions)
-    with_interval = [one.name for one in CONFIDENCE_FIELDS if one.name in metrics.METRICS]
-    fields = {
-        "n": int(has.sum()),
-        "n_missing": len(cell) - int(has.sum()),
-        "mean_confidence": diagnostics.mean(given),
-        "ece": metrics.expected_calibration_error(given, outcome),
-        "ece_if_calibrated": metrics.ece_if_calibrated(given, np.random.default_rng(seed)),
-        **metrics.brier_parts(given, outcome),
-        **{metric: observed[metric] for metric in with_interval},
-        **{f"{metric}_interval": intervals[metric] for metric in with_interval},
-        "permutation_spread": diagnostics.permutation_spread(cell, confidence),
-        "bins": metrics.reliability_bins(given, outcome),
-        "guaranteed_thresholds": [
-            guaranteed_threshold(confidence[first_order], cell.is_correct[first_order], target)
-            for target in target_errors(target_error)
-        ],
-    }
-    return in_order(CONFIDENCE_FIELDS, fields), resampled
-
-
-def _per_group(name, group_of_record, groups, cell):
-    """Records without error, accuracy and ECE per permutation or per category of the cell, in sorted order."""
-    confidence = cell.confidence("confidence")
-    rows = []
-    for group, value in sorted(enumerate(groups), key=lambda pair: (pair[1] is None, pair[1])):
-        inside = group_of_record == (value if name == "permutation" else group)
-        if inside.any():
-            scored = inside & ~cell.is_error
-            has = scored & ~np.isnan(confidence)
-            rows.append(
-                {
-                    name: value,
-                    "n": int(scored.sum()),
-                    "accuracy": diagnostics.mean(cell.is_correct[scored]),
-                    "ece": metrics.expected_calibration_error(confidence[has], cell.is_correct[has]),
-                }
-            )
-    return rows

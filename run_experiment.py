@@ -30,7 +30,6 @@ from tqdm import tqdm
 from basics.errors import UserError
 from basics.files import write_json
 from demo.ideal import ideal_table
-from evaluation_tool import check_caps, summarise
 from questions.option_orders import Unit
 from questions.question_sets import load_questions, select_questions
 from runs.budgets import make_cells
@@ -39,7 +38,7 @@ from runs.computation import Computation, open_journal
 from runs.earlier_records import find_earlier_records
 from runs.identity import run_config, run_identity
 from runs.in_flight import ComputationInFlight
-from runs.journal import only_writer_of, process_journal, read_records
+from runs.journal import only_writer_of, process_journal
 from runs.look import look
 from runs.processes import ToldElsewhere, is_local_main, process_group
 from runs.results_folder import (
@@ -47,7 +46,7 @@ from runs.results_folder import (
     check_writable,
     earlier_processes,
     only_writer,
-    other_target_error,
+    other_summary_settings,
     run_name,
 )
 from runs.settings import (
@@ -56,8 +55,10 @@ from runs.settings import (
     asked_of_results,
     asked_to_look,
     comments_of_constants,
+    flag_of,
     read_settings,
 )
+from runs.summary import write_summary
 from runs.terminal import answer_text, ended, import_fault, results_table
 from runs.units import Workload, make_units, make_workload
 
@@ -83,6 +84,9 @@ BATCH_SIZE = 0  # prompts at a time, 0 = as many as fit; changes speed and memor
 SEED = 42  # of questions, permutations, thoughts and intervals, >= 0
 TARGET_ERROR = 0.05  # error rate that automated answers must stay under, in (0, 1)
 CASCADE_COSTS = ["0.05/M", "0.5/M", 1]  # --cascade: per run, then the expert: money per million tokens (/M) or question
+CONFIDENCE = "confidence"  # which one decides: "confidence", "confidence_expectation", "p_true", "answer_probability"
+WRONG_ANSWER_COSTS = [1, 9, 19]  # of a wrong answer, a right one brings 1, none 0; > 0; answers count from c/(1+c) on
+SMALLEST_DIFFERENCE = 0  # of AURC that matters to you, in [0, 1); closer ratios are equivalent; 0 = nothing is said
 
 # --- What `--demo` puts in their place: a model organism made for one task, whose best split is known (demo/README.md)
 HERE = Path(__file__).resolve().parent
@@ -160,7 +164,7 @@ def compute_and_score(settings: dict, cells, question_set, workload: Workload, m
         compute_all(computation, workload.units, group)
         config["processes"] = [*earlier, *group.finished_entries(entries[0] | computation.cost)]
         write_json(folder / "config.json", config)
-        group.say(other_target_error(folder, settings["TARGET_ERROR"]))
+        group.say(other_summary_settings(folder, settings))
         summary, report = score(folder, config)
     print(results_table(summary))
     if config["is_demo"]:
@@ -270,18 +274,17 @@ def score(folder: Path, config: dict) -> tuple[dict, Path]:
     from report.figures import draw_figures
     from report.page import write_report
 
-    settings = config["settings"]
-    records = read_records(folder / "records.jsonl")
-    summary = summarise(map(check_caps, records), settings["TARGET_ERROR"], settings["SEED"])
-    summary["run"] = config
-    write_json(folder / "summary.json", summary)
+    summary = write_summary(folder, config)
     write_cell_table(folder)
     draw_figures(folder)
     return summary, write_report(folder)
 
 
-def with_results(verb: str, folders: list[str], settings: dict | None) -> int:
-    """What is done with finished results instead of a run; returns the exit status. settings: those of `--cascade`."""
+def with_results(verb: str, folders: list[str], settings: dict | None, given: set[str]) -> int:
+    """What is done with finished results instead of a run; returns the exit status.
+
+    settings: those that the verb takes; given: the names of those that stand beside it.
+    """
     if verb == "--cascade":
         from cascade.command import run_cascade
 
@@ -289,7 +292,7 @@ def with_results(verb: str, folders: list[str], settings: dict | None) -> int:
     if verb == "--redraw":
         from report.redraw import redraw
 
-        return redraw(folders)
+        return redraw(folders, {name: settings[name] for name in given}, settings)
     from report.figures import FIGURES
 
     pages = dict.fromkeys([*(f"figures/{figure.file_name}" for figure in FIGURES), "report.html"], "--redraw")
@@ -304,9 +307,10 @@ def main(argv: list[str]) -> int:
     try:
         if asked := asked_of_results(argv):
             verb, folders, flags = asked
-            takes_settings = verb in VERB_SETTINGS
-            of_verb = read_settings(constants, DEMO, comments, __doc__, flags) if takes_settings else None
-            return with_results(verb, folders, of_verb)
+            names = VERB_SETTINGS.get(verb, ())
+            of_verb = read_settings(constants, DEMO, comments, __doc__, flags) if names else None
+            given = {name for name in names if any(flag.partition("=")[0] == flag_of(name) for flag in flags)}
+            return with_results(verb, folders, of_verb, given)
         if asked := asked_to_look(argv):
             return look(read_settings(constants, DEMO, comments, __doc__, asked))
         settings = read_settings(constants, DEMO, comments, __doc__, argv)

@@ -26,6 +26,7 @@ from scoring.record_schema import CELL_NAMES, MASS_NAMES, RECORD_FIELDS
 
 THOUGHT_WORDS = 100  # tokens per thought, each a word of the text
 TARGET_ERROR = 0.05
+WRONG_ANSWER_COSTS = (1, 9, 19)
 
 
 def stage_fields(stage: str, cap: int, rng: np.random.Generator) -> dict:
@@ -96,7 +97,7 @@ def main() -> None:
         n_records = sum(1 for _ in read_records(path))
         parsing = time.perf_counter() - started
         started = time.perf_counter()
-        summary = summarise(read_records(path), TARGET_ERROR, 42)
+        summary = summarise(read_records(path), TARGET_ERROR, 42, wrong_answer_costs=WRONG_ANSWER_COSTS)
         scoring = time.perf_counter() - started - parsing
         n = args.n_questions
         summary["run"] = {

@@ -62,11 +62,8 @@ def table(summary: dict) -> str:
             "none" if stated["auroc"] is None else f"{stated['auroc']:.3f} ({ideal_auroc(*caps) or 0.5:.3f})",
             f"{stated['ece']:.3f}",
             _with_interval(stated["aurc"], stated["aurc_interval"], ideal_aurc(*caps)),
-            _with_interval(
-                stated["coverage_at_target"],
-                stated["coverage_at_target_interval"],
-                ideal_coverage(*caps, TARGET_ERROR),
-            ),
+            f"{stated['coverage_at_target']:.3f} [at least {stated['coverage_at_target_lower_bound']:.3f}]"
+            f" ({ideal_coverage(*caps, TARGET_ERROR):.3f})",
         ]
         lines.append(f"| {' | '.join(columns)} |")
     return "\n".join(lines)

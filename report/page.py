@@ -18,17 +18,13 @@ from report.figures.cascade import FIGURE as CASCADE_FIGURE
 from report.figures.parts import ResultFigure
 from report.summary_errors import summary_errors_told
 from runs.results_folder import read_summary
+from scoring.criteria import CONFIDENCE_TITLES, criteria
 
 MAX_EMBEDDED_BYTES = 100_000_000  # bytes of records in the page; a laptop's browser still opens such a page in seconds
 MAX_LISTED_ROWS = 200  # skipped rows and notes in the page; config.json has all of them
 HERE = Path(__file__).resolve().parent
 
-CONFIDENCE_TITLES = {
-    "confidence": "Verbalised confidence",
-    "confidence_expectation": "Expectation of the verbalised confidence",
-    "p_true": "P(True)",
-    "answer_probability": "Answer probability",
-}
+_CAPITALISED = {name: title[0].upper() + title[1:] for name, title in CONFIDENCE_TITLES.items()}
 
 
 def write_report(folder: Path) -> Path:
@@ -51,7 +47,7 @@ def write_report(folder: Path) -> Path:
         figures=figures,
         damaged_figures=damaged_figures,
         cascade=cascade,
-        confidence_titles=CONFIDENCE_TITLES,
+        confidence_titles=_CAPITALISED,
         max_listed_rows=MAX_LISTED_ROWS,
         max_embedded_bytes=MAX_EMBEDDED_BYTES,
         style=Markup(style),
@@ -169,6 +165,8 @@ def _environment(folder: Path) -> Environment:
         "ratio": shown_ratio,
         "ratios": lambda ratios: ", ".join(map(shown_ratio, ratios)),
         "letters": letters,
+        "criteria": criteria,
+        "listed_pairs": lambda pairs: "; ".join(f"{first:g} and {second:g}" for first, second in pairs),
         "short": short_name,
         "setting": shown_setting,
         "thinned": thinned,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from basics.errors import UserError, one_line
 from basics.strict_json import OTHER_SHAPE, sha256_of, strict_json
-from evaluation_tool import summarise
 from questions.question import Question
 from questions.question_sets import fingerprint
-from runs.journal import process_journals, read_records
+from runs.journal import process_journals
 from runs.results_folder import SCHEMA_VERSION, check_no_writer, read_config, read_summary, run_folders
+from runs.summary import summarise_as
 from scoring.fields import faults
 from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
 from scoring.summary_schema import LATER_NAMES
@@ -221,14 +221,15 @@ def _summary_problems(run: Path, config: dict) -> Iterator[str]:
         return
     try:
         summary = read_summary(run / "summary.json")
-        recomputed = summarise(read_records(run / "records.jsonl"), summary["target_error"], config["identity"]["seed"])
+        recomputed = summarise_as(run, summary, config["identity"]["seed"])
     except UserError as error:
         yield str(error).removeprefix(f"{run}/")
     except (OSError, *OTHER_SHAPE) as error:  # edited or damaged
         yield f"summary.json cannot be used ({type(error).__name__}: {error})"
     else:
-        stored = {name: summary.get(name) for name in recomputed}  # the file also holds the run's config
-        for difference in _differences(stored, recomputed, ""):
+        names = [name for name in recomputed if name in summary or name not in LATER_NAMES]
+        stored = {name: summary.get(name) for name in names}  # the file also holds the run's config
+        for difference in _differences(stored, {name: recomputed[name] for name in names}, ""):
             yield f"summary.json and records.jsonl disagree: {difference}"
         of_run = summary["run"] if isinstance(summary.get("run"), dict) else {}
         for name in ("settings", "identity", "questions"):

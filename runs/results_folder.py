@@ -94,18 +94,34 @@ def _texts(value, place: str) -> Iterator[tuple[str, str]]:
             yield from _texts(inner, f"{place}[{index}]")
 
 
-def other_target_error(folder: Path, target_error: float) -> str | None:
-    """A line if the summary in a run folder has another target error than the one that will take its place."""
+# Settings that belong to the summary alone, and its fields that hold them: they may change, the records stay.
+SUMMARY_FIELDS = {
+    "TARGET_ERROR": "target_error",
+    "CONFIDENCE": "headline_confidence",
+    "WRONG_ANSWER_COSTS": "wrong_answer_costs",
+    "SMALLEST_DIFFERENCE": "smallest_difference",
+}
+
+
+def other_summary_settings(folder: Path, settings: dict) -> str | None:
+    """A line if the summary in a run folder was made with other settings than the one that will take its place."""
     try:
-        before = strict_json((folder / "summary.json").read_bytes())["target_error"]
-    except (OSError, ValueError, KeyError, TypeError):  # none is there, or none that can be read
+        before = strict_json((folder / "summary.json").read_bytes())
+        changed = [
+            f"{name} is {_as_typed(settings[name])}, in the summary that is there it is {_as_typed(before[field])}"
+            for name, field in SUMMARY_FIELDS.items()
+            if field in before and before[field] != settings[name]
+        ]
+    except (OSError, ValueError, TypeError):  # none is there, or none that can be read
         return None
-    if not isinstance(before, float) or before == target_error:
+    if not changed:
         return None
-    return (
-        f"TARGET_ERROR is {target_error:g}, in the summary that is there it is {before:g}: summary.json, figures and"
-        " report.html are written anew; the records stay"
-    )
+    return f"{'; '.join(changed)}: summary.json, figures and report.html are written anew; the records stay"
+
+
+def _as_typed(value) -> str:
+    values = value if isinstance(value, list) else [value]
+    return " ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values)
 
 
 # --- One run among others ------------------------------------------------------------------------------------------

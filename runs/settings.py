@@ -12,6 +12,8 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from basics.errors import UserError
+from runs.results_folder import SUMMARY_FIELDS
+from scoring.record_schema import CONFIDENCE_NAMES
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,11 @@ RULES = {
     "CASCADE_COSTS": Rule(
         _cost, (str, int, float), _is_cost, "a cost, 0 or more: 0.5/M per million tokens, 2 per question", is_list=True
     ),
+    "CONFIDENCE": Rule(str, (str,), lambda name: name in CONFIDENCE_NAMES, f"one of {', '.join(CONFIDENCE_NAMES)}"),
+    "WRONG_ANSWER_COSTS": _number(
+        lambda cost: 0 < cost <= 1_000_000, "a number above 0, at most 1,000,000", is_list=True
+    ),
+    "SMALLEST_DIFFERENCE": _number(lambda difference: 0 <= difference < 1, "a number from 0 (none) to below 1"),
 }
 
 
@@ -153,11 +160,15 @@ def read_settings(
 
 VERBS = {  # what the program does with results instead of a run: flag -> help
     "--check": "check results instead of running: one run folder, several, or a SAVE_DIR; takes no other flag",
-    "--redraw": "make figures and report of finished runs again: the same folders; takes no other flag",
+    "--redraw": "make figures and report of finished runs again: the same folders; beside it only settings of the"
+    " summary, which is then made again too",
     "--cascade": "thresholds and costs of a cascade of finished runs, from the cheapest to the dearest; beside it only"
     " --cascade-costs, --target-error and --seed",
 }
-VERB_SETTINGS = {"--cascade": ("CASCADE_COSTS", "TARGET_ERROR", "SEED")}  # settings that a verb takes; others: none
+VERB_SETTINGS = {  # settings that a verb takes; others: none
+    "--redraw": tuple(SUMMARY_FIELDS),
+    "--cascade": ("CASCADE_COSTS", "TARGET_ERROR", "SEED"),
+}
 
 
 LOOK = "--look"

@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import fill
 
 from basics.errors import one_line
+from scoring.criteria import CONFIDENCE_TITLES
 
 
 def set_up() -> None:
@@ -49,25 +50,27 @@ def ended(status: int, reason: str, example: tuple[str, ...] = ()) -> int:
 
 
 def results_table(summary: dict) -> str:
-    """The closing table: a line per cell, then what was missing and how the caps held."""
+    """The closing table: a line per cell, by the headline confidence; what was missing and how the caps held."""
     target = summary["target_error"]
     header = f"{'budget':>7}{'ratio':>7}{'records':>9}{'accuracy':>10}{'95% interval':>16}{'ECE':>7}{'Brier':>7}"
     header += f"{'AUROC':>7}{'AURC':>7}{f'cover@{target:g}':>12}"
     lines = ["", header]
     for cell in summary["cells"]:
-        verbalised, interval = cell["confidences"]["confidence"], cell["accuracy_interval"]
+        headline, interval = cell["confidences"][summary["headline_confidence"]], cell["accuracy_interval"]
         line = f"{cell['total_budget']:>7}{shown_number(cell['answer_thinking_ratio'], 2):>7}{cell['n_records']:>9,}"
         line += f"{shown_number(cell['accuracy']):>10}"
         line += f"{_range(interval):>16}"
         for name in ("ece", "brier", "auroc", "aurc"):
-            line += f"{shown_number(verbalised[name]):>7}"
-        lines.append(line + f"{shown_number(verbalised['coverage_at_target']):>12}")
+            line += f"{shown_number(headline[name]):>7}"
+        lines.append(line + f"{shown_number(headline['coverage_at_target']):>12}")
     questions, cells = summary["run"]["questions"], len(summary["cells"])
     sampled, alone = (summary[f"{name}_thinking_tokens"]["total"] for name in ("sampled", "standalone"))
-    missing = sum(cell["confidences"]["confidence"]["n_missing"] for cell in summary["cells"])
+    name = summary["headline_confidence"]
+    missing = sum(cell["confidences"][name]["n_missing"] for cell in summary["cells"])
     lines += [
         "",
-        f"Records: {summary['n_records']:,}, with errors: {summary['n_errors']:,}, without a confidence: {missing:,}.",
+        f"Records: {summary['n_records']:,}, with errors: {summary['n_errors']:,}, without a"
+        f" {CONFIDENCE_TITLES[name]}: {missing:,}.",
         _questions_line(questions),
         f"Budget audit: {summary['n_records']:,} records, largest overshoot {summary['largest_overshoot']} tokens.",
         f"Thinking tokens: {sampled:,} sampled; "
@@ -86,10 +89,12 @@ def _questions_line(questions: dict) -> str:
 
 
 def answer_text(comparisons: dict) -> str:
-    """What the comparisons allow to say, a paragraph per total budget and one for the conventional arm."""
+    """What the comparisons allow to say, a paragraph per total budget, one for all and one for the conventional arm."""
     answers = [entry["answer"] for entry in comparisons["by_budget"]]
     if not answers:
         answers.append("There is nothing to compare: this run has a single arm.")
+    if comparisons["claims"]:
+        answers.append(comparisons["claims"])
     if comparisons["conventional"]:
         answers.append(comparisons["conventional"]["answer"])
     return "\n".join(["", *(fill(answer, 110) for answer in answers), ""])

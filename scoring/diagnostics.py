@@ -16,6 +16,12 @@ def mean(values: np.ndarray) -> float | None:
     return float(known.mean()) if known.size else None
 
 
+def ties(confidence: np.ndarray) -> tuple[int, float | None]:
+    """Distinct values, and the share of records that have the most frequent one, None without any; NaN is left out."""
+    _, counts = np.unique(confidence[~np.isnan(confidence)], return_counts=True)
+    return len(counts), float(counts.max() / counts.sum()) if counts.size else None
+
+
 def budget_audit(cell: CellColumns, stage: str) -> dict:
     """How the stage kept its cap: records that ran it, largest overshoot, share capped, tokens used."""
     used = cell.counts[f"{stage}_thinking_tokens"]

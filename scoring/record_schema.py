@@ -109,6 +109,12 @@ CELL_NAMES = names_filled_by("cell")
 # The headline measure comes first.
 CONFIDENCE_NAMES = (*_names_of("confidence", "confidence stage"), *_names_of("confidence", "answer stage"))
 MASS_NAMES = _names_of("mass")
+MASS_OF = {  # confidence -> mass of the read-out that it comes from
+    "confidence": "confidence_readout_mass",
+    "confidence_expectation": "confidence_readout_mass",
+    "p_true": "p_true_readout_mass",
+    "answer_probability": "answer_readout_mass",
+}
 STOPPED_NAMES = _names_of("stop")
 COUNT_NAMES = _names_of("tokens")
 TOKEN_NAMES = tuple(one.name for one in STAGE_FIELDS if one.role == "tokens")

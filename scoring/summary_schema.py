@@ -1,10 +1,12 @@
 """The fields of a cell in `summary.json`, and of each confidence in it: the declaration from which the rest derives.
 
-A metric with an interval is a function in `metrics.METRICS` and a declaration here, of the same name.
+A metric with an interval is a function in `metrics.METRICS` and a declaration here, of the same name; the interval is
+made in `cell_intervals`.
 """
 from functools import partial
 
 from scoring.fields import Field
+from scoring.recalibration import METHODS
 from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGES, TOKEN_NAMES
 
 _share = partial(Field, kind="number", span=(0, 1), is_nullable=True)
@@ -25,18 +27,28 @@ def _per_stage(name: str, parts: tuple[Field, ...], meaning: str) -> Field:
     return Field(name, "object", meaning, parts=tuple(Field(stage, "object", parts=parts) for stage in STAGES))
 
 
+_CALIBRATION = (
+    _share("brier"), _share("ece"), Field("log_score", "number", span=(0, None), is_nullable=True),
+)  # fmt: skip
+
 CONFIDENCE_FIELDS = (
     _count("n", meaning="records that have this confidence and no error"),
     _count("n_missing", meaning="records without"),
+    _count("n_distinct", meaning="distinct values among the `n`; with few of them the confidence hardly ranks"),
+    _share(
+        "largest_tie_share",
+        meaning="share of the `n` records that have the most frequent value; answers with one value cannot be ranked",
+    ),
+    _share("readout_mass", meaning="mean mass of the read-out behind it: low where it was forced on the model"),
     _share("mean_confidence", meaning="mean of the confidences"),
     _share(
         "ece", better="low",
-        meaning="expected calibration error: 10 bins of equal width, 1.0 in the last (Naeini et al. 2015; Guo et al."
-        " 2017)",
+        meaning="expected calibration error of permutation 0, one answer per question: 10 bins of equal width, 1.0 in"
+        " the last (Naeini et al. 2015; Guo et al. 2017)",
     ),
     Field(
         "ece_if_calibrated", "object", parts=(_share("mean"), _share("low"), _share("high")),
-        meaning="mean and 95% range of the ECE when outcomes are redrawn as Bernoulli(confidence); the ECE is biased"
+        meaning="mean and 95% range of that ECE when outcomes are redrawn as Bernoulli(confidence); the ECE is biased"
         " upwards, so compare it with this instead of with 0",
     ),
     *_with_interval(_share(
@@ -44,6 +56,17 @@ CONFIDENCE_FIELDS = (
         meaning="mean squared difference of confidence and correctness; it is `reliability` - `resolution` +"
         " `uncertainty` (Brier 1950)",
     )),
+    *_with_interval(Field(
+        "log_score", "number", span=(0, None), is_nullable=True, better="low",
+        meaning="mean negative log-likelihood of right and wrong, in nats; confidences are clipped to 0.005 and 0.995"
+        " (Good 1952)",
+    )),
+    Field(
+        "recalibrated", "object",
+        "scores after a map that was learnt on four fifths of the questions and judged on the last fifth, in turn:"
+        " what a simple recalibration would mend; no verdict rests on it; `null` below 20 questions",
+        parts=tuple(Field(method, "object", parts=_CALIBRATION) for method in METHODS),
+    ),
     _share("reliability", better="low", meaning="part of the Brier score over distinct confidences (Murphy 1973)"),
     _share(
         "resolution", better="high",
@@ -58,18 +81,39 @@ CONFIDENCE_FIELDS = (
     *_with_interval(_share(
         "aurc", better="low",
         meaning="mean over ranks of the error rate among the most confident answers; errors are spread evenly over"
-        " ties, missing confidences rank last (Geifman and El-Yaniv 2017)",
+        " ties, missing confidences rank last (Geifman et al. 2019, arXiv 1805.08206)",
+    )),
+    *_with_interval(_share(
+        "e_aurc", better="low",
+        meaning="excess AURC: `aurc` minus that of the best ranking of the same answers: what the ranking alone loses"
+        " (Geifman et al. 2019, arXiv 1805.08206)",
     )),
     *_with_interval(_share(
         "augrc", better="low",
         meaning="mean over coverages of the share of all answers that are used and wrong; ties and missing confidences"
         " as in `aurc` (Traub et al. 2024, arXiv 2407.01032)",
     )),
-    *_with_interval(_share(
+    _objects(
+        "utilities",
+        meaning="per `WRONG_ANSWER_COSTS` the mean worth of an answer: a right one 1, a wrong one minus its cost, a"
+        " withheld one 0; it is given if the confidence is at least `break_even` = cost / (1 + cost), and `share_given`"
+        " of the answers are; higher is better",
+        parts=(
+            Field("wrong_answer_cost", "number", span=(0, None)), _share("break_even"), _share("share_given"),
+            *_with_interval(Field("utility", "number", span=(None, 1), is_nullable=True)),
+        ),
+    ),
+    _share(
         "coverage_at_target", better="high",
-        meaning="largest share of answers that can be used with an error rate of at most `target_error`, whole tie"
-        " groups; the threshold is picked on the same answers, so the error rate on new ones will be higher",
-    )),
+        meaning="largest share of answers that could be used with an error rate of at most `target_error`, whole tie"
+        " groups; it looks back: the threshold is picked on the same answers, so new ones will on average err more"
+        " often. It has no interval, because it jumps when one answer changes",
+    ),
+    _share(
+        "coverage_at_target_lower_bound", better="high",
+        meaning="share of new answers that can be used at `target_error` at least, with probability 95%; 0 where no"
+        " threshold was certified for it",
+    ),
     *_with_interval(Field(
         "overconfidence", "number", span=(-1, 1), is_nullable=True, better="near 0",
         meaning="mean confidence minus accuracy",
@@ -87,8 +131,10 @@ CONFIDENCE_FIELDS = (
     ),
     _objects(
         "guaranteed_thresholds",
-        meaning="per target error rate the lowest threshold above which the error rate of new answers is under the"
-        " target with probability 95%, the share of the `n` answers that it leaves, and how many of those are wrong",
+        meaning="per target error rate the threshold from which on the error rate of new answers is at most the target"
+        " with probability 95%, the share of the `n` answers of permutation 0 that it leaves, and how many of those are"
+        " wrong; of the certified thresholds the one that uses most answers, and the highest that uses the same; `null`"
+        " where none was certified",
         parts=(
             Field("target_error", "number", span=(0, 1)), _count("n"), _share("threshold"), _share("coverage"),
             _count("n_used", is_nullable=True), _count("n_wrong", is_nullable=True),
@@ -97,7 +143,12 @@ CONFIDENCE_FIELDS = (
 )  # fmt: skip
 
 # Added since SCHEMA_VERSION last changed: a summary that was written before lacks them.
-LATER_NAMES = {"augrc", "augrc_interval"}
+LATER_NAMES = {
+    "augrc", "augrc_interval", "e_aurc", "e_aurc_interval", "log_score", "log_score_interval", "n_distinct",
+    "largest_tie_share", "readout_mass", "recalibrated", "utilities", "headline_confidence", "wrong_answer_costs",
+    "smallest_difference", "best_sets", "equivalent_pairs", "questions_needed", "by_other_confidences", "warnings",
+    "claims", "other_comparisons", "coverage_at_target_lower_bound",
+}  # fmt: skip
 
 _GROUP = (_count("n"), _share("accuracy"), _share("ece"))
 _AUDIT = (
@@ -124,7 +175,7 @@ CELL_FIELDS = (
     ),
     Field(
         "risk_coverage", "object",
-        "of the verbalised confidence, per threshold, falling: the share of answers at least this sure, and their error"
+        "of the headline confidence, per threshold, falling: the share of answers at least this sure, and their error"
         " rate",
         parts=tuple(
             Field(name, "number", span=(0, 1), is_list=True) for name in ("threshold", "coverage", "selective_risk")

@@ -25,7 +25,7 @@ from evaluation_tool import (
 from questions.option_orders import Unit
 from questions.question_sets import Question
 from runs.budgets import make_cells
-from scoring import metrics
+from scoring.cell_intervals import metric_intervals
 from thinking.model_interface import Reading, ReadoutResult
 
 # --- prompts beside their read-outs --------------------------------------------------------------------------------
@@ -274,19 +274,7 @@ def test_cells_are_kept_apart():
     assert [(cell["total_budget"], cell["accuracy"]) for cell in summary["cells"]] == [(20, 1.0), (40, 0.0)]
 
 
-def figures_of(confidence, is_correct):
-    """Every figure that has an interval, of records that may be there several times."""
-    right, wrong = confidence[is_correct][:, None], confidence[~is_correct]
-    observed = metrics.observed_metrics(confidence, is_correct, 0.2)
-    return {
-        "brier": np.mean((confidence - is_correct) ** 2),
-        "auroc": np.mean((right > wrong) + (right == wrong) / 2),
-        **{name: observed[name] for name in ("aurc", "coverage_at_target")},
-        "overconfidence": confidence.mean() - is_correct.mean(),
-    }
-
-
-def test_each_interval_is_that_of_its_own_figure_and_whole_questions_are_drawn():
+def test_each_interval_is_that_of_its_own_figure_and_of_whole_questions():
     """The permutations of a question agree, so intervals over single records would be narrower."""
     rng = np.random.default_rng(3)
     knows, noise = rng.random(40) < 0.6, rng.random(40)
@@ -295,17 +283,36 @@ def test_each_interval_is_that_of_its_own_figure_and_whole_questions_are_drawn()
         make_test_record(f"q{number // 2:02}", confidence[number], bool(is_correct[number]), permutation=number % 2)
         for number in range(80)
     ]
-    summary = summarise(records, target_error=0.2, seed=1)["cells"][0]
-    draws = metrics.question_resamples(40, np.random.default_rng(1))
-    drawn = [np.repeat(np.arange(80), np.repeat(times, 2)) for times in draws]
-    expected = {"accuracy": np.percentile([is_correct[these].mean() for these in drawn], [2.5, 97.5])}
-    resampled = [figures_of(confidence[these], is_correct[these]) for these in drawn]
-    expected |= {name: np.percentile([one[name] for one in resampled], [2.5, 97.5]) for name in resampled[0]}
-    found = summary["confidences"]["confidence"] | {"accuracy_interval": summary["accuracy_interval"]}
-    for name, ends in expected.items():
-        assert list(found[f"{name}_interval"].values()) == pytest.approx(ends), name
-    for name, value in figures_of(confidence, is_correct).items():
-        assert found[name] == pytest.approx(value), name
+    cell = summarise(records, target_error=0.2, seed=1)["cells"][0]
+    found = cell["confidences"]["confidence"]
+    expected = metric_intervals(confidence, is_correct, np.repeat(np.arange(40), 2), 0.2)
+    of_records = metric_intervals(confidence, is_correct, np.arange(80), 0.2)
+    assert cell["accuracy_interval"] == pytest.approx(expected["accuracy"])
+    for name in ("brier", "auroc", "aurc", "augrc", "overconfidence"):
+        low, high = found[f"{name}_interval"].values()
+        assert [low, high] == pytest.approx(list(expected[name].values())), name
+        assert low < found[name] < high, name
+        assert high - low > 1.2 * (of_records[name]["high"] - of_records[name]["low"]), name
+    assert "coverage_at_target_interval" not in found
+
+
+def test_the_ece_rests_on_the_first_order_of_each_question_alone():
+    """A calibrated model's answers to further orders agree with the first, which makes its ECE larger, not smaller."""
+    first = [make_test_record(f"q{number}", 0.75, number % 4 > 0) for number in range(40)]
+    moved = [record | {"permutation": 1, "is_correct": False, "predicted_option": 1} for record in first]
+    alone, both = one_cell(first)["confidences"]["confidence"], one_cell([*first, *moved])["confidences"]["confidence"]
+    assert (alone["ece"], both["n"]) == (pytest.approx(0.0), 80)
+    assert both["ece"] == alone["ece"]
+    assert both["ece_if_calibrated"] == alone["ece_if_calibrated"]
+    assert both["overconfidence"] == pytest.approx(0.75 - 30 / 80)  # the other figures take every order
+
+
+def test_the_lower_bound_of_the_coverage_is_below_it_and_zero_without_a_guarantee():
+    sure = one_cell([make_test_record(f"q{number}", 0.99, True) for number in range(300)])["confidences"]["confidence"]
+    assert sure["coverage_at_target"] == 1.0
+    assert 0.9 < sure["coverage_at_target_lower_bound"] < 1.0
+    few = one_cell([make_test_record(f"q{number}", 0.99, True) for number in range(20)])["confidences"]["confidence"]
+    assert (few["coverage_at_target"], few["coverage_at_target_lower_bound"]) == (1.0, 0.0)
 
 
 def test_each_confidence_has_figures_of_its_own_and_the_curve_is_that_of_the_verbalised_one():

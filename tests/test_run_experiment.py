@@ -32,8 +32,9 @@ from runs import identity, stop_signals
 from runs.budgets import make_cells
 from runs.check import check_results, run_problems
 from runs.journal import read_records
-from runs.results_folder import SCHEMA_VERSION
+from runs.results_folder import SCHEMA_VERSION, SUMMARY_FIELDS
 from scoring.record_schema import RECORD_FIELDS
+from scoring.summary_schema import LATER_NAMES
 from thinking.sampling import Sampling, choose_tokens, uniforms
 
 pytestmark = pytest.mark.usefixtures("no_figures")  # where they are the subject, a real process draws them
@@ -72,7 +73,8 @@ def test_the_summary_is_a_function_of_the_records(finished):
     folder = run_folder(finished)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     del summary["run"]
-    assert summarise(read_records(folder / "records.jsonl"), 0.05, 42) == summary
+    costs = run_experiment.WRONG_ANSWER_COSTS
+    assert summarise(read_records(folder / "records.jsonl"), 0.05, 42, wrong_answer_costs=costs) == summary
 
 
 def test_a_finished_run_computes_nothing_again(finished, capsys):
@@ -147,7 +149,8 @@ class FakeEncoder:
 
 IDENTITY_SETTINGS = {
     "TEMPERATURE": 0.6, "TOP_P": 0.95, "TOP_K": 20, "SEED": 42, "N_QUESTIONS": 2, "N_PERMUTATIONS": 3,
-    "BATCH_SIZE": 0, "TARGET_ERROR": 0.05, "SAVE_DIR": "there", "model_name": "a name", "DATASET": "another name",
+    "BATCH_SIZE": 0, "TARGET_ERROR": 0.05, "CONFIDENCE": "confidence", "WRONG_ANSWER_COSTS": [1.0],
+    "SMALLEST_DIFFERENCE": 0.0, "SAVE_DIR": "there", "model_name": "a name", "DATASET": "another name",
 }  # fmt: skip
 QUESTION = Question("q", "Why?", ("x", "y"), 0, None)
 
@@ -190,7 +193,7 @@ def test_version_and_prompts_decide_the_hash(monkeypatch, part):
     assert identity_hash() != before
 
 
-@pytest.mark.parametrize("name", ["BATCH_SIZE", "TARGET_ERROR", "SAVE_DIR", "model_name", "DATASET"])
+@pytest.mark.parametrize("name", ["BATCH_SIZE", *SUMMARY_FIELDS, "SAVE_DIR", "model_name", "DATASET"])
 def test_what_decides_no_record_is_not_hashed(name):
     assert identity_hash({name: "other"}) == identity_hash()
 
@@ -225,6 +228,59 @@ def test_another_target_error_on_a_finished_run_says_that_it_writes_the_summary_
     summary.write_text("{", encoding="utf-8")
     assert run_experiment.main([*finished, "--target-error", "0.2"]) == 0
     assert "TARGET_ERROR is" not in capsys.readouterr().out
+
+
+def test_redraw_changes_the_settings_of_the_summary_and_nothing_of_the_records(finished, capsys):
+    folder = run_folder(finished)
+    records = (folder / "records.jsonl").read_bytes()
+    changes = ["--confidence=p_true", "--wrong-answer-costs", "4", "99", "--smallest-difference", "0.1"]
+    assert run_experiment.main(["--redraw", str(folder), *changes]) == 0
+    assert f"{folder}: summary.json is made again, 0 figures and report.html are drawn again" in capsys.readouterr().out
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"]
+    found = {name: summary[field] for name, field in SUMMARY_FIELDS.items()}
+    assert found == {name: settings[name] for name in SUMMARY_FIELDS} == {
+        "TARGET_ERROR": 0.05, "CONFIDENCE": "p_true", "WRONG_ANSWER_COSTS": [4.0, 99.0], "SMALLEST_DIFFERENCE": 0.1
+    }  # fmt: skip
+    assert [row["wrong_answer_cost"] for row in summary["cells"][0]["confidences"]["p_true"]["utilities"]] == [4, 99]
+    assert summary["run"]["settings"] == settings
+    assert (folder / "records.jsonl").read_bytes() == records
+    assert [problem for problem in run_problems(folder)] == []
+    assert run_experiment.main(finished) == 0
+    line = "CONFIDENCE is confidence, in the summary that is there it is p_true; WRONG_ANSWER_COSTS is 1 9 19, in"
+    assert line in capsys.readouterr().out
+    assert run_folder(finished) == folder
+
+
+def test_redraw_takes_no_other_setting_and_refuses_a_run_that_is_not_finished(finished, capsys):
+    folder = run_folder(finished)
+    assert run_experiment.main(["--redraw", str(folder), "--seed", "1"]) == 2
+    allowed = "--target-error, --confidence, --wrong-answer-costs, --smallest-difference (--seed 1)"
+    assert f"--redraw reads folders of results and takes no other flag than {allowed}" in capsys.readouterr().err
+    config = (folder / "config.json").read_bytes()
+    (folder / "summary.json").unlink()
+    assert run_experiment.main(["--redraw", str(folder), "--target-error", "0.2"]) == 2
+    assert "summary.json: not found; name the folder of a finished run" in capsys.readouterr().err
+    assert (folder / "config.json").read_bytes() == config
+
+
+def test_a_summary_of_a_version_without_these_settings_is_checked_by_what_it_has(finished):
+    folder = run_folder(finished)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+
+    def without_later_names(value):
+        if isinstance(value, list):
+            return [without_later_names(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: without_later_names(inner)
+            for name, inner in value.items()
+            if name not in LATER_NAMES and not name.startswith("utility_at_cost")
+        }
+
+    (folder / "summary.json").write_text(json.dumps(without_later_names(summary)), encoding="utf-8")
+    assert list(run_problems(folder)) == []
 
 
 @pytest.mark.parametrize(

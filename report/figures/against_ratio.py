@@ -29,7 +29,8 @@ def draw_against_ratio(summary: dict) -> Figure:
         panel.set_title(title)
     panel.set_ylim(bottom=0)
     label = "share of the budget for the answer stage (ANSWER_THINKING_RATIO)"
-    note = f"bands: 95% intervals; bars: 95% range of the ECE of a calibrated model; {parts.counts_text(summary)}"
+    note = "bands: 95% intervals, of the coverage from its lower bound up; bars: 95% range of a calibrated model's ECE"
+    note += f"\n{parts.counts_text(summary)}"
     parts.label_figure(figure, _legend_handles(summary, bool(ideal)), f"{label}\n{note}")
     return figure
 
@@ -113,11 +114,12 @@ def _legend_handles(summary: dict, with_ideal: bool) -> list[Line2D]:
 
 FIGURE = parts.ResultFigure(
     "against_ratio.png", draw_against_ratio, "What each ratio is worth",
-    "Accuracy, AURC, coverage at the target error and ECE of the verbalised confidence against the share of the budget"
-    " that the answer stage gets. Each line is one total budget. Bands: 95% intervals by bootstrap over questions. ECE"
-    " has no such interval. Its vertical bars show the 95% range that a perfectly calibrated model would have at the"
-    " same confidences, budgets in order from left to right, no thinking at the right edge: an ECE inside its bar is no"
-    " sign of miscalibration. Dashed black: no thinking at all. A value that does not exist leaves a gap. In the"
-    " built-in demo, thin lines show the ideal reasoner.",
+    "Accuracy, AURC, coverage at the target error and ECE of the headline confidence against the share of the budget"
+    " that the answer stage gets. Each line is one total budget. Bands: 95% intervals over questions. The coverage"
+    " looks back at these answers and has none: its band reaches from the bound that holds for new answers with 95% up"
+    " to the observed value. ECE has no interval either. Its vertical bars show the 95% range that a perfectly"
+    " calibrated model would have at the same confidences, budgets in order from left to right, no thinking at the"
+    " right edge: an ECE inside its bar is no sign of miscalibration. Dashed black: no thinking at all. A value that"
+    " does not exist leaves a gap. In the built-in demo, thin lines show the ideal reasoner.",
     "Four line charts of accuracy, AURC, coverage and ECE against the answer thinking ratio, a line per budget",
 )  # fmt: skip

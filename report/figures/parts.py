@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from scoring.criteria import CONFIDENCE_TITLES
+
 TEXT_WIDTH = 7.0  # inches of a printed page; at this width no text is smaller than 8 pt
 STYLE = ["default", {
     "font.size": 8, "axes.titlesize": 9, "figure.labelsize": 8, "axes.labelsize": 8, "legend.fontsize": 8,
@@ -39,13 +41,22 @@ def cells_by_budget(summary: dict) -> dict[int, list[dict]]:
     budgets: dict[int, list[dict]] = {}
     for cell in summary["cells"]:
         if cell["total_budget"] > 0:
-            budgets.setdefault(cell["total_budget"], []).append(cell)
+            budgets.setdefault(cell["total_budget"], []).append(_with_headline(cell, summary))
     return budgets
 
 
 def conventional_cells(summary: dict) -> list[dict]:
     """The cell without thinking, alone in a list; empty if the run has no conventional arm."""
-    return [cell for cell in summary["cells"] if cell["total_budget"] == 0]
+    return [_with_headline(cell, summary) for cell in summary["cells"] if cell["total_budget"] == 0]
+
+
+def _with_headline(cell: dict, summary: dict) -> dict:
+    return cell | {"headline": cell["confidences"][summary["headline_confidence"]]}
+
+
+def headline_title(summary: dict) -> str:
+    """What the headline confidence is called."""
+    return CONFIDENCE_TITLES[summary["headline_confidence"]]
 
 
 def numbers(values: list) -> np.ndarray:
@@ -54,21 +65,22 @@ def numbers(values: list) -> np.ndarray:
 
 
 def metric_values(cells: list[dict], metric: str) -> np.ndarray:
-    """(cells,) accuracy, or a metric of the verbalised confidence."""
-    return numbers([cell["accuracy"] if metric == "accuracy" else verbalised(cell)[metric] for cell in cells])
+    """(cells,) accuracy, or a metric of the headline confidence. The cells: as grouped above."""
+    return numbers([cell["accuracy"] if metric == "accuracy" else cell["headline"][metric] for cell in cells])
 
 
 def metric_ranges(cells: list[dict], metric: str) -> np.ndarray:
-    """(cells, 2) low and high of the 95% interval; for ECE, of the range that a calibrated model would show."""
+    """(cells, 2) low and high of the 95% interval; for ECE, of the range that a calibrated model would show.
+
+    The coverage at target error reaches from its lower bound to its observed value.
+    """
+    if metric == "coverage_at_target":
+        values, bounds = metric_values(cells, metric), metric_values(cells, f"{metric}_lower_bound")
+        return np.column_stack([np.minimum(values, bounds), values])
     name = "ece_if_calibrated" if metric == "ece" else f"{metric}_interval"
-    found = [cell["accuracy_interval"] if metric == "accuracy" else verbalised(cell)[name] for cell in cells]
+    found = [cell["accuracy_interval"] if metric == "accuracy" else cell["headline"][name] for cell in cells]
     ends = [(None, None) if interval is None else (interval["low"], interval["high"]) for interval in found]
     return numbers([end for pair in ends for end in pair]).reshape(-1, 2)
-
-
-def verbalised(cell: dict) -> dict:
-    """The scores of the verbalised confidence."""
-    return cell["confidences"]["confidence"]
 
 
 # --- looks and words ----------------------------------------------------------------------------------------------

@@ -28,8 +28,8 @@ def draw_position_bias(summary: dict) -> Figure:
 
 
 def _lowest_aurc(cells: list[dict]) -> dict | None:
-    known = [cell for cell in cells if parts.verbalised(cell)["aurc"] is not None]
-    return min(known, key=lambda cell: parts.verbalised(cell)["aurc"], default=None)
+    known = [cell for cell in cells if cell["headline"]["aurc"] is not None]
+    return min(known, key=lambda cell: cell["headline"]["aurc"], default=None)
 
 
 def _draw_cell(panel: Axes, cell: dict) -> None:

@@ -29,13 +29,13 @@ def draw_reliability(summary: dict) -> Figure:
         Patch(facecolor=parts.GREY, label="share of the cell's records"),
         Line2D([], [], color="black", linewidth=0.7, linestyle=":", label="calibrated"),
     ]
-    parts.label_figure(figure, handles, "verbalised confidence (mean of the bin)")
+    parts.label_figure(figure, handles, f"{parts.headline_title(summary)} (mean of the bin)")
     return figure
 
 
 def _draw_cell(panel: Axes, cell: dict) -> None:
-    n = parts.verbalised(cell)["n"]
-    filled = [one for one in parts.verbalised(cell)["bins"] if one["count"]]
+    n = cell["headline"]["n"]
+    filled = [one for one in cell["headline"]["bins"] if one["count"]]
     width = 0.9 * np.array([one["upper"] - one["lower"] for one in filled])
     middle = [(one["lower"] + one["upper"]) / 2 for one in filled]
     panel.bar(middle, [one["count"] / n for one in filled], width, color=parts.GREY, zorder=1)
@@ -51,8 +51,8 @@ def _draw_cell(panel: Axes, cell: dict) -> None:
 
 FIGURE = parts.ResultFigure(
     "reliability.png", draw_reliability, "Reliability diagrams",
-    "Accuracy against mean verbalised confidence in ten bins of equal width, one panel per cell. On the dotted diagonal"
-    " the confidence is calibrated; points below it are overconfident. Bars: share of the cell's records in the bin, on"
-    " the same axis. A point over a very short bar rests on few records.",
+    "Accuracy against the mean headline confidence in ten bins of equal width, one panel per cell. On the dotted"
+    " diagonal the confidence is calibrated; points below it are overconfident. Bars: share of the cell's records in"
+    " the bin, on the same axis. A point over a very short bar rests on few records.",
     "Small charts, one per cell: accuracy against confidence in ten bins, with the share of records in each bin",
 )  # fmt: skip

@@ -30,7 +30,7 @@ def draw_risk_coverage(summary: dict) -> Figure:
         panel.set_ylim(top=min(top, 1.02))
     figure.supylabel("error rate of the answers used (lower is better)")
     handles = {handle.get_label(): handle for panel in panels for handle in panel.get_lines()}
-    label = "coverage: share of answers that are used, the most confident first"
+    label = f"coverage: share of answers that are used, those of highest {parts.headline_title(summary)} first"
     note = f"target error {summary['target_error']:g}; {parts.counts_text(summary)}"
     parts.label_figure(figure, list(handles.values()), f"{label}\n{note}")
     return figure

@@ -119,11 +119,13 @@ def test_numbers_stand_in_the_page_as_they_are_in_the_summary(tmp_path):
     cell["confidences"]["confidence"]["guaranteed_thresholds"][0] |= {"threshold": None, "coverage": None}
     summary["comparisons"]["by_budget"][0]["differences"]["aurc"][0] = {
         "ratio": 0.0, "against_ratio": 0.5, "difference": -0.123, "interval": {"low": -0.2, "high": -0.05},
+        "questions_needed": 98765,
     }  # fmt: skip
     page = page_of(write_run_folder(tmp_path / "run", records, summary))
     assert "0.9880.910 to 0.999" in page.text
-    assert page.text.count("no guarantee") == 1
+    assert page.text.count("none was certified") == 1
     assert "\N{MINUS SIGN}0.123\N{MINUS SIGN}0.200 to \N{MINUS SIGN}0.050" in page.text
+    assert "98,765" in page.text
     assert "has no key" in page.text
     assert "text differs" in page.text
     assert "abc123" in page.text

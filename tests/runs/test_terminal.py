@@ -17,7 +17,8 @@ EMPTY = cell(
     0, None, None, None, ece=None, brier=None, auroc=None, aurc=None, coverage_at_target=None, n_missing=20
 )
 SUMMARY = {
-    "target_error": 0.05, "cells": [EMPTY, FULL], "n_records": 2468, "n_errors": 7, "largest_overshoot": 0,
+    "target_error": 0.05, "headline_confidence": "confidence", "cells": [EMPTY, FULL],
+    "n_records": 2468, "n_errors": 7, "largest_overshoot": 0,
     "sampled_thinking_tokens": {"total": 11_111}, "standalone_thinking_tokens": {"total": 22_222},
     "run": {"questions": {"used": 40, "loaded": 50, "n_rows": 56, "n_skipped": 6}},
 }  # fmt: skip
@@ -36,7 +37,7 @@ def test_every_figure_of_the_table_stands_below_its_name():
 
 def test_below_the_table_stands_what_was_missing_and_what_sharing_thoughts_saved():
     assert results_table(SUMMARY).split("\n")[5:] == [
-        "Records: 2,468, with errors: 7, without a confidence: 23.",
+        "Records: 2,468, with errors: 7, without a verbalised confidence: 23.",
         "Questions: 40 of 50 in 56 rows. Rows skipped: 6 (config.json lists them).",
         "Budget audit: 2,468 records, largest overshoot 0 tokens.",
         "Thinking tokens: 11,111 sampled; the 2 cells run one by one would have sampled 22,222.",
@@ -48,7 +49,9 @@ def test_below_the_table_stands_what_was_missing_and_what_sharing_thoughts_saved
 
 def test_the_answer_has_a_paragraph_per_budget_and_one_for_the_conventional_arm():
     budgets, arm = [{"answer": "First."}, {"answer": "Second."}], {"answer": "Third."}
-    assert answer_text({"by_budget": budgets, "conventional": arm}) == "\nFirst.\nSecond.\nThird.\n"
-    assert answer_text({"by_budget": [], "conventional": None}) == (
+    assert answer_text({"by_budget": budgets, "claims": "Both.", "conventional": arm}) == (
+        "\nFirst.\nSecond.\nBoth.\nThird.\n"
+    )
+    assert answer_text({"by_budget": [], "claims": None, "conventional": None}) == (
         "\nThere is nothing to compare: this run has a single arm.\n"
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from readings_and_records import make_test_record
 
-from checks.simulate_statistics import make_arm, paired_arms
+from checks.simulated_arms import make_arm, paired_arms
 from evaluation_tool import summarise
 from scoring import metrics
 from scoring.comparisons import compare
@@ -61,9 +61,9 @@ def test_where_accuracy_would_choose_differently_the_answer_says_so():
     knowing = make_arm(0.0, np.where(easiness < 0.6, 0.9, 0.1), easiness < 0.6, weights)  # AURC by ranking
     right_more_often = make_arm(1.0, np.round(rng.random(300), 2), easiness < 0.7, weights)
     (entry,) = compare([knowing, right_more_often], 300, 300)["by_budget"]
-    assert entry["best_ratio"] == {"aurc": 0.0, "accuracy": 1.0, "coverage_at_target": 0.0}
+    assert entry["best_ratio"] == {"aurc": 0.0, "augrc": 0.0, "accuracy": 1.0, "coverage_at_target": 0.0}
     assert "To use every answer, take ratio 1 (accuracy" in entry["answer"]
-    assert "overage" not in entry["answer"]
+    assert "Ratio 0 is best by AUGRC and coverage too." in entry["answer"]
     assert "chance" not in entry["answer"]  # the accuracies differ beyond chance: the questions are the same
 
 
@@ -73,7 +73,7 @@ def test_an_equal_accuracy_elsewhere_is_no_other_choice():
     blind, knowing = np.full(100, 0.5), np.where(is_correct, 0.9, 0.1)
     arms = [make_arm(ratio, confidence, is_correct, weights) for ratio, confidence in ((0.0, blind), (1.0, knowing))]
     (entry,) = compare(arms, 100, 100)["by_budget"]
-    assert entry["best_ratio"] == {"aurc": 1.0, "accuracy": 1.0, "coverage_at_target": 1.0}
+    assert entry["best_ratio"] == {"aurc": 1.0, "augrc": 1.0, "accuracy": 1.0, "coverage_at_target": 1.0}
     assert "alone" not in entry["answer"]
 
 
@@ -115,16 +115,15 @@ def without_confidences(arms, n):
     return [replace(arms[0], columns=columns), *arms[1:]]
 
 
-def test_intervals_of_coverage_stay_in_reach_where_it_jumps():
-    """One arm never covers anything, so no resample has a difference below 0, nor one above 1."""
-    rng = np.random.default_rng(0)
-    weights, is_correct = metrics.question_resamples(60, rng), np.arange(60) < 54  # at the target exactly
-    jumping = make_arm(0.0, np.full(60, 0.9), is_correct, weights)  # all is covered or nothing
-    never = make_arm(0.5, np.full(60, 0.9), np.zeros(60, dtype=bool), weights)
-    (entry,) = compare([jumping, never], 60, 60)["by_budget"]
+def test_a_difference_in_coverage_has_no_interval():
+    arms = arms_of(200, 0.2, 0.3)
+    (entry,) = compare(arms, 200, 200)["by_budget"]
     (row,) = entry["differences"]["coverage_at_target"]
-    assert set(np.unique(jumping.resampled["coverage_at_target"])) == {0.0, 1.0}
-    assert row["interval"] == {"low": 0.0, "high": 1.0}
+    assert row["difference"] == pytest.approx(
+        arms[0].values["coverage_at_target"] - arms[1].values["coverage_at_target"]
+    )
+    assert row["interval"] is None
+    assert entry["differences"]["aurc"][0]["interval"] is not None
 
 
 def test_no_interval_reaches_beyond_what_a_difference_can_be():
@@ -141,11 +140,12 @@ def test_a_difference_in_coverage_that_may_be_chance_is_called_so():
     arms = paired_arms(200, [0.0] * 3, 0.6, np.random.default_rng(1))
     (entry,) = compare(arms, 200, 200)["by_budget"]
     intervals = [row["interval"] for row in entry["differences"]["coverage_at_target"]]
-    assert all(interval["low"] <= 0 <= interval["high"] for interval in intervals)
+    assert intervals == [None] * 3
     other = entry["best_ratio"]["coverage_at_target"]
     assert other != entry["best_ratio"]["aurc"]
     assert f"To use most answers at the target error, take ratio {other:g} (coverage" in entry["answer"]
-    assert entry["answer"].endswith("a difference that may be chance).")
+    here = next(arm for arm in arms if arm.ratio == entry["best_ratio"]["aurc"]).values["coverage_at_target"]
+    assert f"against {here:.3f}, a difference that may be chance)." in entry["answer"]
 
 
 def records_of(budget, ratio, accuracy, n=40):
@@ -181,7 +181,7 @@ def test_the_ratio_compared_is_the_one_nearest_a_half(ratios, chosen):
 def test_without_a_conventional_arm_or_beside_nothing_there_is_no_comparison_with_it():
     assert summarise(records_of(200, 0.5, 0.5), 0.05, 1)["comparisons"]["conventional"] is None
     alone = summarise(records_of(0, None, 0.5), 0.05, 1)["comparisons"]
-    assert alone == {"by_budget": [], "conventional": None}
+    assert alone == {"claims": None, "by_budget": [], "conventional": None}
 
 
 def test_a_cell_of_errors_takes_the_verdict_away_and_nothing_crashes():

@@ -1,5 +1,4 @@
 import json
-import warnings
 from decimal import Decimal
 from fractions import Fraction
 from itertools import permutations
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import brier_score_loss, precision_recall_curve, roc_auc_score
+from sklearn.metrics import brier_score_loss, log_loss, precision_recall_curve, roc_auc_score
 
 from scoring import metrics
 
@@ -18,13 +17,6 @@ NAN = float("nan")
 
 def observed(name, confidence, is_correct, target_error=0.05):
     return metrics.observed_metrics(np.asarray(confidence), np.asarray(is_correct), target_error)[name]
-
-
-def bootstrap_intervals(confidence, is_correct, question_index, target_error, rng, resamples=1000):
-    n_questions = int(np.max(question_index, initial=0)) + 1
-    weights = metrics.question_resamples(n_questions, rng, resamples)
-    resampled = metrics.resampled_metrics(confidence, is_correct, question_index, weights, target_error)
-    return metrics.percentile_intervals(resampled, n_questions)
 
 
 def random_records(seed, n=300, decimals=2, missing=0.0):
@@ -319,8 +311,6 @@ def test_nothing_has_a_value_without_records():
     assert metrics.ece_if_calibrated(EMPTY[0], np.random.default_rng(0)) == {"mean": None, "low": None, "high": None}
     assert [row["count"] for row in metrics.reliability_bins(*EMPTY)] == [0] * 10
     assert metrics.risk_coverage_curve(*EMPTY) == {"threshold": [], "coverage": [], "selective_risk": []}
-    intervals = bootstrap_intervals(*EMPTY, np.array([], dtype=int), 0.05, np.random.default_rng(0))
-    assert intervals.keys() == metrics.METRICS.keys() and set(intervals.values()) == {None}
 
 
 @each_case
@@ -333,7 +323,6 @@ def test_everything_returned_is_strict_json(confidence, is_correct):
         metrics.ece_if_calibrated(confidence, rng, draws=20),
         metrics.brier_parts(confidence, is_correct),
         metrics.risk_coverage_curve(confidence, is_correct),
-        bootstrap_intervals(confidence, is_correct, np.arange(len(confidence)), 0.05, rng, resamples=20),
     ]
     assert json.loads(json.dumps(results, allow_nan=False)) == results
 
@@ -370,6 +359,11 @@ def naive_aurc(confidence, is_correct):
     return risk_mean(errors)
 
 
+def naive_log_score(confidence, is_correct):
+    """scikit-learn's, of confidences that keep half a step of 0.01 from 0 and 1."""
+    return log_loss(is_correct, np.clip(confidence, 0.005, 0.995), labels=[False, True])
+
+
 def naive_augrc(confidence, is_correct):
     """Trapezoids under the points (coverage, share of all that is used and wrong), one per threshold, from (0, 0)."""
     rank_by = np.nan_to_num(confidence, nan=-1.0)
@@ -389,7 +383,9 @@ def naive_metrics(confidence, is_correct, target_error):
         "accuracy": np.mean(is_correct),
         "brier": np.mean((given - outcome) ** 2) if has.any() else NAN,
         "auroc": roc_auc_score(outcome, given) if len(set(outcome)) == 2 else NAN,
+        "log_score": naive_log_score(given, outcome) if has.any() else NAN,
         "aurc": naive_aurc(confidence, is_correct),
+        "e_aurc": naive_aurc(confidence, is_correct) - naive_aurc(is_correct.astype(float), is_correct),
         "augrc": naive_augrc(confidence, is_correct),
         "overconfidence": np.mean(given) - np.mean(outcome) if has.any() else NAN,
         "coverage_at_target": max(
@@ -463,90 +459,6 @@ def test_question_resamples_are_multinomial_counts():
     np.testing.assert_array_equal(counts, metrics.question_resamples(50, np.random.default_rng(0), resamples=4000))
 
 
-def test_intervals_are_the_percentiles_over_replicated_arrays():
-    confidence, is_correct = random_records(11, n=90)
-    question_index = np.repeat(np.arange(30), 3)
-    intervals = bootstrap_intervals(
-        confidence, is_correct, question_index, 0.2, np.random.default_rng(1), resamples=200
-    )
-    weights = metrics.question_resamples(30, np.random.default_rng(1), resamples=200)
-    replicas = [replicated_metrics(confidence, is_correct, row[question_index], 0.2) for row in weights]
-    for name, interval in intervals.items():
-        low, high = np.percentile([replica[name] for replica in replicas], [2.5, 97.5])
-        assert interval == pytest.approx({"low": low, "high": high}, abs=1e-12), name
-
-
-def test_the_accuracy_interval_of_single_records_has_binomial_ends():
-    is_correct = np.arange(400) < 280
-    intervals = bootstrap_intervals(
-        np.full(400, 0.5), is_correct, np.arange(400), 0.05, np.random.default_rng(2), resamples=5000
-    )
-    low, high = stats.binom.ppf([0.025, 0.975], 400, 0.7) / 400
-    assert intervals["accuracy"] == pytest.approx({"low": low, "high": high}, abs=0.006)
-
-
-def test_repeating_each_record_within_its_question_does_not_narrow_the_intervals():
-    # The point of resampling questions: five permutations that agree are one observation, not five.
-    confidence, is_correct = random_records(12, n=100)
-    single = bootstrap_intervals(confidence, is_correct, np.arange(100), 0.2, np.random.default_rng(3))
-    repeated = bootstrap_intervals(
-        np.repeat(confidence, 5), np.repeat(is_correct, 5), np.repeat(np.arange(100), 5), 0.2, np.random.default_rng(3)
-    )
-    for name in set(single) - {"aurc"}:  # a mean over 500 ranks, not 100: near, not equal
-        assert repeated[name] == pytest.approx(single[name], abs=1e-12), name
-    assert repeated["aurc"] == pytest.approx(single["aurc"], abs=0.01)
-
-
-def test_one_question_has_no_interval():
-    intervals = bootstrap_intervals(
-        np.array([0.2, 0.8]), np.array([False, True]), np.zeros(2, int), 0.05, np.random.default_rng(0)
-    )
-    assert intervals.keys() == metrics.METRICS.keys() and set(intervals.values()) == {None}
-
-
-def test_auroc_has_no_interval_when_many_resamples_hold_one_class():
-    # One wrong answer in 50: absent from about 36% of the resamples. Ten: from about one in 70,000.
-    confidence, question_index = np.linspace(0, 1, 50), np.arange(50)
-    for n_wrong, has_interval in ((0, False), (1, False), (10, True)):
-        intervals = bootstrap_intervals(
-            confidence, np.arange(50) >= n_wrong, question_index, 0.05, np.random.default_rng(0)
-        )
-        assert (intervals["auroc"] is not None) == has_interval, n_wrong
-        assert intervals["accuracy"] is not None
-
-
-def test_a_few_resamples_of_one_class_are_left_out():
-    # Four wrong answers in 50 are absent from about 1.5% of the resamples.
-    confidence, is_correct = np.linspace(0, 1, 50), np.arange(50) >= 4
-    weights = metrics.question_resamples(50, np.random.default_rng(0))
-    values = metrics.resampled_metrics(confidence, is_correct, np.arange(50), weights, 0.05)["auroc"]
-    assert 0 < np.isnan(values).sum() < 50
-    interval = bootstrap_intervals(confidence, is_correct, np.arange(50), 0.05, np.random.default_rng(0))
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    assert interval["auroc"] == pytest.approx({"low": low, "high": high})
-
-
-def test_without_any_confidence_only_metrics_of_all_records_have_intervals():
-    is_correct = np.arange(40) % 4 > 0
-    intervals = bootstrap_intervals(
-        np.full(40, NAN), is_correct, np.arange(40), 0.05, np.random.default_rng(0)
-    )
-    with_interval = {name for name, interval in intervals.items() if interval}
-    assert with_interval == {"accuracy", "aurc", "augrc", "coverage_at_target"}
-    assert intervals["coverage_at_target"] == {"low": 0.0, "high": 0.0}
-    errors = {"low": 1 - intervals["accuracy"]["high"], "high": 1 - intervals["accuracy"]["low"]}
-    assert intervals["aurc"] == pytest.approx(errors)
-
-
-def test_the_bootstrap_raises_no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for confidence, is_correct in DEGENERATE.values():
-            bootstrap_intervals(
-                confidence, is_correct, np.arange(len(confidence)), 0.05, np.random.default_rng(0), resamples=50
-            )
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_resampled_auroc_and_brier_agree_with_scikit_learn_sample_weights(seed):
     confidence, is_correct = random_records(20 + seed)
@@ -616,42 +528,6 @@ def test_the_critical_value_is_taken_above_its_rank_by_the_noise_of_that_rank():
     assert interval["high"] == pytest.approx(expected, rel=1e-9)
 
 
-# --- percentile intervals that hold together ---------------------------------------------------------------------
-
-
-def test_percentile_intervals_of_one_difference_are_ranks_of_its_resamples():
-    resampled = np.random.default_rng(0).permutation(np.arange(1.0, 1001.0))[None]
-    (interval,) = metrics.simultaneous_percentile_intervals(np.array([500.0]), resampled, 100)
-    # Rank 0.95 * 1001 + sqrt(47.5) = 957.8 of the two-sided depths, of which two are at each.
-    assert interval == {"low": 22.0, "high": 979.0}
-
-
-def test_percentile_intervals_hold_together_for_independent_differences():
-    resampled = np.random.default_rng(0).standard_normal((5, 40_000))
-    intervals = metrics.simultaneous_percentile_intervals(np.zeros(5), resampled, 100)
-    expected = stats.norm.ppf((1 + 0.95 ** (1 / 5)) / 2)  # Sidak's
-    assert [interval["high"] for interval in intervals] == pytest.approx([expected] * 5, rel=0.03)
-    fresh = np.random.default_rng(1).standard_normal((5, 40_000))
-    low, high = (np.array([interval[end] for interval in intervals])[:, None] for end in ("low", "high"))
-    assert ((low <= fresh) & (fresh <= high)).all(axis=0).mean() == pytest.approx(0.95, abs=0.01)
-
-
-def test_percentile_intervals_go_no_further_than_resamples_and_observed_value():
-    resampled = np.random.default_rng(0).choice([0.0, 0.4, 1.0], (3, 1000), p=[0.6, 0.3, 0.1])
-    resampled[2] = 0.25
-    intervals = metrics.simultaneous_percentile_intervals(np.array([0.4, 0.0, 0.3]), resampled, 100)
-    assert intervals == [{"low": 0.0, "high": 1.0}, {"low": 0.0, "high": 1.0}, {"low": 0.25, "high": 0.3}]
-
-
-def test_percentile_intervals_of_a_difference_without_value_are_none_and_take_none_from_the_others():
-    observed, resampled = normal_arms(3, 5000, np.random.default_rng(0))
-    resampled[1, :400] = np.nan
-    intervals = metrics.simultaneous_percentile_intervals(observed, resampled, 100)
-    assert intervals[1] is None and intervals[0] is not None
-    assert metrics.simultaneous_percentile_intervals(np.array([NAN, 0, 0]), resampled, 100)[0] is None
-    assert metrics.simultaneous_percentile_intervals(observed, resampled, 1) == [None] * 3
-
-
 @pytest.mark.parametrize("n_questions", [2, 3, 20, 200, 5000])
 def test_the_critical_value_is_the_quantile_of_scipys_distributions(n_questions):
     resampled = np.random.default_rng(n_questions).standard_normal((1, 1000))
@@ -660,15 +536,3 @@ def test_the_critical_value_is_the_quantile_of_scipys_distributions(n_questions)
     (interval,) = metrics.simultaneous_intervals(np.zeros(1), resampled, n_questions)
     expected = stats.t.isf(stats.norm.sf(critical), n_questions - 1) * error
     assert interval["high"] == pytest.approx(expected, rel=1e-12)
-
-
-def test_ranks_of_tied_resamples_are_those_of_scipy():
-    resampled = np.random.default_rng(3).integers(0, 12, (4, 999)) / 12
-    above, below = stats.rankdata(resampled, "min", axis=1), 1000 - stats.rankdata(resampled, "max", axis=1)
-    depth = np.sort(np.maximum(above, below).max(axis=0))
-    rank = int(depth[int(np.ceil(0.95 * 1000 + np.sqrt(0.95 * 0.05 * 999))) - 1])
-    ordered = np.sort(resampled, axis=1)
-    middle = np.full(4, 0.5)
-    intervals = metrics.simultaneous_percentile_intervals(middle, resampled, 100)
-    assert [interval["low"] for interval in intervals] == np.minimum(ordered[:, 999 - rank], middle).tolist()
-    assert [interval["high"] for interval in intervals] == np.maximum(ordered[:, rank - 1], middle).tolist()

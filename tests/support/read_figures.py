@@ -18,6 +18,8 @@ def value_of(cell, metric):
 
 
 def interval_of(cell, metric):
+    if metric == "coverage_at_target":
+        return verbalised(cell)["coverage_at_target_lower_bound"], value_of(cell, metric)
     interval = cell["accuracy_interval"] if metric == "accuracy" else verbalised(cell)[f"{metric}_interval"]
     return interval["low"], interval["high"]
 

@@ -6,11 +6,15 @@ import zlib
 
 from scoring.comparisons import METRIC_NAMES
 from scoring.fields import in_order
+from scoring.recalibration import METHODS, SCORES
 from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGES, TOKEN_NAMES
 from scoring.summary_schema import CELL_FIELDS, CONFIDENCE_FIELDS
+from scoring.utility import utility_name
 
 STAGE_NUMBERS = ("prompt_tokens", "injected_tokens", "readout_tokens")
 TARGETS = (0.05, 0.1, 0.2)
+COSTS = (1.0, 9.0)
+COMPARED = (*METRIC_NAMES, *map(utility_name, COSTS))
 CELLS = ((0, None), (100, 0.0), (100, 0.5), (100, 1.0))
 
 
@@ -88,6 +92,9 @@ def make_summary(records, has_values=True):
         "n_errors": sum(record["error"] is not None for record in records),
         "largest_overshoot": 0,
         "target_error": 0.05,
+        "headline_confidence": "confidence",
+        "wrong_answer_costs": list(COSTS),
+        "smallest_difference": 0.02,
         "sampled_thinking_tokens": tokens,
         "standalone_thinking_tokens": {stage: 3 * number for stage, number in tokens.items()},
         "saturation": {
@@ -96,6 +103,7 @@ def make_summary(records, has_values=True):
         },
         "cells": [_cell(key, len(records) // len(keys), value) for key in keys],
         "comparisons": {
+            "claims": "Each budget is a claim of its own." if len(by_budget) > 1 else None,
             "by_budget": [_comparison(budget, ratios[budget], len(records), value) for budget in by_budget],
             "conventional": {
                 "total_budget": by_budget[-1],
@@ -103,11 +111,15 @@ def make_summary(records, has_values=True):
                 "n_records": len(records),
                 "n_missing": 0,
                 "no_verdict": None if has_values else "made up",
-                "differences": {name: _difference(value) for name in METRIC_NAMES},
+                "differences": {name: _difference(value) for name in COMPARED},
+                "warnings": [],
                 "answer": "Reasoning beats the conventional arm in this made-up run.",
             } if by_budget and 0 in {key[0] for key in keys} else None,
         },
     }  # fmt: skip
+    summary["other_comparisons"] = {
+        name: summary["comparisons"] | {"conventional": None} for name in CONFIDENCE_NAMES if name != "confidence"
+    }
     return json.loads(json.dumps(summary | {"run": make_config(has_values)}))
 
 
@@ -116,7 +128,7 @@ def _interval(value):
 
 
 def _difference(value):
-    return {"difference": value, "interval": _interval(value)}
+    return {"difference": value, "interval": _interval(value), "questions_needed": value and 1234}
 
 
 def _comparison(budget, ratios, n_records, value):
@@ -127,14 +139,18 @@ def _comparison(budget, ratios, n_records, value):
         "n_records": n_records,
         "n_missing": 0,
         "no_verdict": "1% of the records are missing" if value is None else None,
-        "best_ratio": {
-            "aurc": value and ratios[0], "accuracy": value and ratios[-1], "coverage_at_target": value and ratios[0],
-        },
+        "best_ratio": dict.fromkeys(COMPARED, value and ratios[0]) | {"accuracy": value and ratios[-1]},
         "unbeaten_ratios": None if value is None else ratios[:2],
         "differences": {
             name: [{"ratio": one, "against_ratio": other, **_difference(value)} for one, other in pairs]
-            for name in METRIC_NAMES
+            for name in COMPARED
         },
+        "best_sets": {name: value and ratios[:1] for name in COMPARED if name != "coverage_at_target"},
+        "equivalent_pairs": [pairs[0]] if value and pairs else [],
+        "by_other_confidences": [
+            {"confidence": "p_true", "best_ratio": ratios[0], "aurc": value, **_difference(value)}
+        ] if value else [],
+        "warnings": [],
         "answer": f"Budget {budget}: the made-up answer in words.",
     }  # fmt: skip
 
@@ -170,6 +186,13 @@ def _scores(n, value):
     return scores | {
         "n": n if value else 0,
         "n_missing": 0 if value else n,
+        "n_distinct": 7 if value else 0,
+        "recalibrated": {method: dict.fromkeys(SCORES, value) for method in METHODS},
+        "utilities": [
+            {"wrong_answer_cost": cost, "break_even": cost / (1 + cost), "share_given": value, "utility": value,
+             "utility_interval": _interval(value)}
+            for cost in COSTS
+        ],
         "ece_if_calibrated": {"mean": value, "low": value, "high": value},
         "bins": [],
         "guaranteed_thresholds": [

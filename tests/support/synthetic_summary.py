@@ -7,6 +7,7 @@ def make_summary(budgets=(100, 200, 400), ratios=(0, 0.25, 0.5, 0.75, 1), conven
     cells = make_cells([0] * conventional + list(budgets), list(ratios))
     return {
         "target_error": 0.05,
+        "headline_confidence": "confidence",
         "cells": [_cell(cell, index, letters) for index, cell in enumerate(cells)],
         "saturation": {
             "answer": [{"cap": cap, "share_natural": cap / 500} for cap in range(1, 401, 4)] if budgets else [],
@@ -29,7 +30,7 @@ def _cell(cell, index, letters):
         "n": 500, "ece": 0.05 + index / 500,
         "ece_if_calibrated": {"mean": 0.04, "low": 0.02 + ratio / 50, "high": 0.06},
         "aurc": aurc, "aurc_interval": _interval(aurc),
-        "coverage_at_target": coverage, "coverage_at_target_interval": _interval(coverage),
+        "coverage_at_target": coverage, "coverage_at_target_lower_bound": coverage - 0.04,
         "bins": [_bin(number, index) for number in range(10)],
     }  # fmt: skip
     n = len(letters)

@@ -59,7 +59,7 @@ def test_ece_shows_the_calibrated_range_and_no_band(drawn, summary):
 def test_a_missing_value_leaves_a_gap_and_a_missing_interval_no_band(summary):
     cells = cells_of(summary, 200)
     verbalised(cells[2]).update(aurc=None, aurc_interval=None)
-    verbalised(cells[3])["coverage_at_target_interval"] = None
+    verbalised(cells[3])["coverage_at_target_lower_bound"] = None
     panels = draw_against_ratio(summary).axes
     drawn = line(panels[1], "budget 200").get_ydata()
     assert np.isnan(drawn[2]) and not np.isnan(drawn[[0, 1, 3, 4]]).any()

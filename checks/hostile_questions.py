@@ -3,6 +3,7 @@
 `checks/fuzz.py` draws many, the tests a few.
 """
 import csv
+import gzip
 import io
 import json
 import re
@@ -84,10 +85,24 @@ _SHAPES = (
         "question": _QUESTION, "option 1": _or_anything(written_text), "option 2": _or_anything(written_text),
         "answer": _or_anything(st.sampled_from(["option 1", "option 2: x", "option 1: x", "option 3", "Option ٢"])),
     },
+    {"question": _QUESTION, "option 1": any_text, "option 2": any_text, "label": _KEY},
+    {"question": _QUESTION, "A": any_text, "B": any_text, "answer": _KEY},
+    {" Question": _QUESTION, "Option A": any_text, "option_b": any_text, "ANSWER": _KEY, "answer ": _KEY},
+    {"question": _QUESTION, "opa": leaves, "opb": leaves, "cop": _KEY},
+    {"ctx": _QUESTION, "endings": _or_anything(some_options), "label": _KEY},
+    {"question": _QUESTION, "correct_answer": leaves, "distractor1": leaves, "distractor2": leaves},
+    {"question": _QUESTION, "correct_answer": leaves, "incorrect_answers": _or_anything(some_options)},
+    {"question": _QUESTION, "mc1_targets": _or_anything(
+        st.dictionaries(any_text, st.sampled_from([0, 1, 1.0, True, None, "1"]), max_size=4)
+        | st.fixed_dictionaries({"choices": some_options, "labels": st.lists(st.integers(0, 1), max_size=5)}))},
+    {"question": _or_anything(st.fixed_dictionaries({"stem": _QUESTION, "choices": _CHOICES})), "answerKey": _KEY},
+    {"question": _QUESTION, "answer_idx": _KEY,
+     "options": _or_anything(st.dictionaries(st.sampled_from("ABCDab1"), any_text, max_size=5))},
 )  # fmt: skip
 _MORE_OPTIONS = {name: any_text for name in ("option 3", "option 03", "option ٣", "option 4", "option 9999")}
 rows = st.one_of(
-    *(st.fixed_dictionaries(shape, optional=_IDS | _TAGS | _MORE_OPTIONS) for shape in _SHAPES), json_values
+    *(st.fixed_dictionaries(shape, optional=_IDS | _TAGS | _MORE_OPTIONS) for shape in _SHAPES),
+    st.tuples(_QUESTION, _CHOICES, _KEY).map(list), json_values,
 )
 
 
@@ -95,11 +110,11 @@ def _as_json(values) -> bytes:
     return json.dumps(values, ensure_ascii=True).encode()
 
 
-def _as_csv(values) -> bytes:
+def _as_csv(values, separator=",") -> bytes:
     dictionaries = [value for value in values if isinstance(value, dict)] or [{}]
     header = sorted({str(name) for value in dictionaries for name in value})
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, header, quoting=csv.QUOTE_MINIMAL)
+    writer = csv.DictWriter(text, header, quoting=csv.QUOTE_MINIMAL, delimiter=separator)
     writer.writeheader()
     for value in dictionaries:
         writer.writerow(
@@ -124,7 +139,9 @@ _WRITERS = {
     ".json": _as_json,
     ".txt": _as_json,
     ".jsonl": lambda values: b"\n".join(map(_as_json, values)),
+    ".jsonl.gz": lambda values: gzip.compress(b"\n".join(map(_as_json, values))),
     ".csv": _as_csv,
+    ".tsv": lambda values: _as_csv(values, "\t"),
     ".parquet": _as_parquet,
 }
 
@@ -139,12 +156,15 @@ def question_files(draw) -> tuple[str, bytes]:
     if draw(st.booleans()):
         values.append({"question": "Which?", "choices": ["x", "y"], "answer": 0})
     if suffix in (".json", ".txt") and draw(st.booleans()):
-        values = {draw(any_text) + str(number): value for number, value in enumerate(values)}
+        names = draw(st.sampled_from([("", "0"), ("data", "test"), ("train", "test")]))
+        wrapped = {draw(any_text) + str(number): value for number, value in enumerate(values)}
+        values = wrapped if names[0] == "" else {name: draw(st.sampled_from([values, wrapped])) for name in names}
     content = bytearray(_WRITERS[suffix](values))
     if draw(st.integers(0, 4)) == 0 and content:
         for _ in range(draw(st.integers(1, 5))):
             content[draw(st.integers(0, len(content) - 1))] = draw(st.integers(0, 255))
-    encoding = draw(st.sampled_from(["utf-8"] * 8 + ["utf-16", "latin-1"])) if suffix != ".parquet" else "utf-8"
+    is_text = suffix not in (".parquet", ".jsonl.gz")
+    encoding = draw(st.sampled_from(["utf-8"] * 8 + ["utf-16", "latin-1"])) if is_text else "utf-8"
     if encoding != "utf-8":
         return suffix, content.decode("utf-8", errors="replace").encode(encoding, errors="replace")
     return suffix, bytes(content)
@@ -174,6 +194,11 @@ def extreme_files(long: int = 1_000_000) -> list[tuple[str, str, bytes]]:
         ("90,000 minus signs in a cell", ".csv", b'question,choices,answer\nQ?,"' + b"-" * 90_000 + b'1",0\n'),
         ("a Python literal that warns", ".csv", b"question,choices,answer\nQ?,\"['\\d', 'y']\",0\n"),
         ("a number of 5,000 digits", ".jsonl", _as_json(usable).replace(b": 0", b": " + b"1" * 5000)),
+        ("a numpy list of many texts that does not end", ".csv",
+         b'question,choices,answer\nQ?,"[' + b"'a' " * (long // 20) + b'",0\n'),
+        ("a numpy list of many quotes", ".csv", b'question,choices,answer\nQ?,"[' + b"'" * (long // 20) + b']",0\n'),
+        ("calls within calls in a cell", ".csv", b'question,choices,answer\nQ?,"[' + b"array(" * 5000 + b'",0\n'),
+        ("wrappers within wrappers", ".json", b'{"data": ' * 900 + b"[]" + b"}" * 900),
         ("doubled columns", ".parquet", _doubled_columns()),
         ("two spellings of option 1", ".json", _as_json(
             [usable, {"question": "Q?", "answer": "option 1", "option 1": "x", "option 01": "z", "option 2": "y"}])),
@@ -210,7 +235,8 @@ def check_loading(path: Path) -> QuestionSet | None:
             shown = permuted(question, number, 1)
             assert shown.options == tuple(question.options[index] for index in shown.option_order)
             assert shown.options[shown.correct_option] == question.options[question.correct_option]
-    json.dumps([question_set.skipped, question_set.notes], allow_nan=False, ensure_ascii=False).encode()
+    said = [question_set.skipped, question_set.notes, list(map(asdict, question_set.readings))]
+    json.dumps(said, allow_nan=False, ensure_ascii=False).encode()
     json.dumps([asdict(one) for one in question_set.questions], allow_nan=False, ensure_ascii=False).encode()
     fingerprint(question_set.questions)
     return question_set

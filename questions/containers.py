@@ -12,17 +12,23 @@ _Rows = Iterable[tuple[str | None, object]]
 def rows_of_object(data: dict, dataset: str, split: str) -> _Rows:
     """(id outside of the row or None, row) for each row of a JSON object. split: which one, if it has several.
 
-    Raises UserError if it has several and none is called so.
+    Raises UserError if it has several and none is called so, or if it has columns of different lengths.
     """
-    if not isinstance(data, DoubledNames):
-        for form in _FORMS:
-            rows = form(data)
-            if rows is not None:
-                return rows
-        splits = _lists_of_rows(data)
-        if splits:
-            return [(None, row) for row in splits[chosen_split(list(splits), dataset, split)]]
-    return data.pairs if isinstance(data, DoubledNames) else data.items()
+    if isinstance(data, DoubledNames):
+        return data.pairs
+    for form in _FORMS:
+        rows = form(data, dataset)
+        if rows is not None:
+            return rows
+    splits = _lists_of_rows(data)
+    if splits:
+        return [(None, row) for row in splits[chosen_split(list(splits), dataset, split)]]
+    if (inner := _wrapped(data)) is not None:
+        named = inner[chosen_split(list(inner), dataset, split)]
+        return rows_of_object(named, dataset, split) if isinstance(named, dict) else [(None, row) for row in named]
+    if list(data) == [str(number) for number in range(len(data))]:  # pandas' orient="index": numbers of rows are no ids
+        return [(None, row) for row in data.values()]
+    return data.items()
 
 
 def chosen_split(names: list[str], dataset: str, split: str) -> str:
@@ -32,7 +38,16 @@ def chosen_split(names: list[str], dataset: str, split: str) -> str:
     raise UserError(f"DATASET = {dataset!r}: it has no split {split!r} (DATASET_SPLIT); it has {', '.join(names)}")
 
 
-def _pandas_split(data: dict) -> _Rows | None:
+def _wrapped(data: dict) -> dict[str, dict | list] | None:
+    """By name, what holds rows in a form of its own: splits of columns, one object `data`, an empty list; else None."""
+    values = list(data.values())
+    objects = {name: value for name, value in data.items() if isinstance(value, dict)}
+    if values == [[]] or (values and len(objects) == len(values) and all(map(_are_columns, values))):
+        return data
+    return objects if list(objects) == ["data"] and not _fits(objects["data"]) else None
+
+
+def _pandas_split(data: dict, dataset: str) -> _Rows | None:
     """`{"columns": [...], "index": [...], "data": [[...], ...]}`: orient="split"."""
     columns, lines = data.get("columns"), data.get("data")
     if not isinstance(columns, list) or not isinstance(lines, list):
@@ -42,7 +57,20 @@ def _pandas_split(data: dict) -> _Rows | None:
     return [(None, dict(zip(columns, line, strict=True))) for line in lines]
 
 
-def _pandas_columns(data: dict) -> _Rows | None:
+def _are_columns(data: dict) -> bool:
+    return fits_a_shape(data) and all(isinstance(column, list) for column in data.values())
+
+
+def _columns(data: dict, dataset: str) -> _Rows | None:
+    """`{"question": [...], "answer": [...]}`: orient="list"."""
+    if not _are_columns(data) or data.keys() >= {"questions", "options", "answers"}:
+        return None
+    if len(set(map(len, data.values()))) > 1:
+        raise UserError(f"DATASET = {dataset!r}: its columns have different numbers of rows")
+    return [(None, dict(zip(data, cells, strict=True))) for cells in zip(*data.values(), strict=True)]
+
+
+def _pandas_columns(data: dict, dataset: str) -> _Rows | None:
     """`{"question": {"0": ...}, "answer": {"0": ...}}`: the default of DataFrame.to_json."""
     columns = list(data.values())
     if not all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
@@ -52,12 +80,14 @@ def _pandas_columns(data: dict) -> _Rows | None:
     return [(None, {name: column[place] for name, column in data.items()}) for place in columns[0]]
 
 
-def _one_row(data: dict) -> _Rows | None:
+def _one_row(data: dict, dataset: str) -> _Rows | None:
+    if list(data.values()) == [[]]:
+        return None
     is_flat = not any(isinstance(value, dict) for value in data.values()) and not _lists_of_rows(data)
     return [(None, data)] if _fits(data) or is_flat else None
 
 
-_FORMS: tuple[Callable[[dict], _Rows | None], ...] = (_pandas_split, _pandas_columns, _one_row)
+_FORMS: tuple[Callable[[dict, str], _Rows | None], ...] = (_pandas_split, _columns, _pandas_columns, _one_row)
 
 
 def _lists_of_rows(data: dict) -> dict[str, list]:

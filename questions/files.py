@@ -13,6 +13,8 @@ from questions.containers import chosen_split, rows_of_object
 from questions.rows import DoubledNames
 from questions.tables import refuse_doubled_columns, table_rows
 
+MOST_UNPACKED = 2**32  # bytes; a small file can unpack to any size
+
 
 def _json_object(pairs: list[tuple[str, object]]) -> dict:
     plain = dict(pairs)
@@ -55,12 +57,7 @@ def local_rows(dataset: str, dataset_config: str | None, split: str) -> Iterator
 
 
 def _file_text(path: Path, dataset: str) -> str:
-    content = path.read_bytes()
-    if path.suffix.lower() == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise UserError(f"DATASET = {dataset!r}: broken gzip: {error}") from None
+    content = _unpacked(path, dataset) if path.suffix.lower() == ".gz" else path.read_bytes()
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         text = content.decode(encoding)
@@ -72,6 +69,17 @@ def _file_text(path: Path, dataset: str) -> str:
     if not text.strip():
         raise UserError(f"DATASET = {dataset!r}: it is empty")
     return text
+
+
+def _unpacked(path: Path, dataset: str) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            content = file.read(MOST_UNPACKED + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"DATASET = {dataset!r}: broken gzip: {error}") from None
+    if len(content) > MOST_UNPACKED:
+        raise UserError(f"DATASET = {dataset!r}: it unpacks to more than {MOST_UNPACKED:,} bytes")
+    return content
 
 
 def _json_rows(path: Path, dataset: str, split: str) -> Iterator[tuple[str | None, object]]:
@@ -122,7 +130,7 @@ def _csv_rows(path: Path, dataset: str, split: str) -> Iterator[tuple[None, dict
 
 
 def _tsv_rows(path: Path, dataset: str, split: str) -> Iterator[tuple[None, dict]]:
-    return table_rows(_file_text(path, dataset), dataset, "\t")
+    return table_rows(_file_text(path, dataset), dataset, "\t,;|")
 
 
 def _saved_rows(path: Path, dataset: str, split: str) -> Iterator[tuple[None, dict]]:

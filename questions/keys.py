@@ -217,8 +217,9 @@ def _is_stray(statement: KeyStatement, found: dict[str, int], witnesses: Counter
 
 
 def _is_bare_number(statement: KeyStatement) -> bool:
-    """Whether the key is a number that may be an index or a text: not a label, and not a text alone."""
-    return _number(statement.value) is not None and statement.labels is None and not statement.text_only
+    """Whether the key is a number that may be an index or a text: no option's label, and not a text alone."""
+    has_numbers = any(_number(label) is not None for label in statement.labels or ())
+    return _number(statement.value) is not None and not has_numbers and not statement.text_only
 
 
 def _ways(found: dict[str, int]) -> str:

@@ -9,6 +9,7 @@ from string import ascii_lowercase, ascii_uppercase
 from basics.strict_json import sha256_of
 from questions.fields import COUNT_FROM_0, is_blank, plain_name
 from questions.keys import UnusableRowError, key_text
+from questions.option_orders import stands_for_others
 
 
 class OtherShapeError(Exception):
@@ -95,6 +96,8 @@ def read_labelled_choices(places: Places) -> Layout:
     key = key_text(places.row[places.key])
     if labels.count(key) > 1:
         raise UnusableRowError("the key names two options")
+    if "".join(labels).upper() == ascii_uppercase[: len(labels)]:  # as letters they need no labels, and may be counted
+        return Layout(options, (places.key, key), counts_from=None)
     return Layout(options, (places.key, key), labels)
 
 
@@ -161,10 +164,11 @@ def read_marked_options(places: Places) -> Layout:
 def _in_drawn_order(places: Places, options: list, right: str) -> Layout:
     """The options in an order that does not tell the right one, which stands first in such files.
 
-    The order is that of the SHA-256 of question and option.
+    The order is that of the SHA-256 of question and option. Options such as "All of the above" come last.
     """
     question = places.row[places.question]
     drawn = sorted(options, key=lambda option: sha256_of([str(question), str(option)]))
+    drawn.sort(key=lambda option: stands_for_others(str(option)))
     return Layout(drawn, (places.key, right), is_text=True)
 
 

@@ -167,6 +167,11 @@ def _stands_for_others(option: str) -> bool:
     return _STANDS_FOR_OTHERS.search(option) is not None or _ELSEWHERE.search(option) is not None
 
 
+def stands_for_others(option: str) -> bool:
+    """Whether an option speaks of the others, such as "All of the above", and so keeps its place."""
+    return _stands_for_others(_plain(option))
+
+
 def _stands_for_those_above(option: str) -> bool:
     return _stands_for_others(option) and _ABOVE.search(option) is not None
 

@@ -14,7 +14,7 @@ from questions.shapes import SHAPES, UNKNOWN_SHAPE, what_is_missing
 
 MAX_OPTIONS = len(ascii_uppercase)  # options are shown with one letter each
 
-ID_NAMES = ("id", "question_id")
+ID_NAMES = ("id", "question_id", "record_id")
 _CATEGORY_NAMES = ("category", "subject", "subject_name")
 # Fields that state the key. The field of the row's shape decides; the others have to agree with it.
 _KEY_NAMES = (
@@ -121,7 +121,9 @@ def row_name(given_id: str | None, row: object, position: int) -> str:
 
 
 def _whole(value: object) -> object:
-    """1 for 1.0, which pandas makes of whole numbers in a column with gaps."""
+    """1 for 1.0, which pandas makes of whole numbers in a column with gaps, also in the text of a CSV file."""
+    if isinstance(value, str) and re.fullmatch(r"\s*\d{1,15}\.0\s*", value, re.ASCII):
+        return int(float(value))
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

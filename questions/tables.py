@@ -3,6 +3,7 @@ import ast
 import csv
 import io
 import json
+import re
 import tokenize
 import warnings
 from collections import Counter
@@ -22,8 +23,9 @@ def table_rows(text: str, dataset: str, delimiters: str) -> Iterator[tuple[None,
     A table without a header is read if its rows have MMLU's order: question, options, letter or number of the key.
     """
     csv.field_size_limit(2**31 - 1)  # the default refuses a cell of 131,073 characters
-    delimiter = _delimiter(text, delimiters)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    if announced := re.match(r"sep=(.)\r?\n", text):  # as Excel names it
+        text, delimiters = text[announced.end() :], announced[1]
+    reader = _reader(text, _delimiter(text, delimiters), strict=True)
     try:
         first = next(reader, [])
         without_header = named_cells(first)
@@ -32,17 +34,21 @@ def table_rows(text: str, dataset: str, delimiters: str) -> Iterator[tuple[None,
         if without_header:
             yield None, without_header
         for cells in reader:
-            if cells:
+            if not all(map(is_blank, cells)):  # spreadsheets end in lines without content
                 yield None, _row(names, cells)
     except csv.Error as error:
         raise UserError(f"DATASET = {dataset!r}: broken CSV in line {reader.line_num:,}: {error}") from None
+
+
+def _reader(text: str, delimiter: str, strict: bool):
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict, skipinitialspace=True)
 
 
 def _delimiter(text: str, delimiters: str) -> str:
     firsts = {}
     for delimiter in delimiters:
         try:
-            firsts[delimiter] = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+            firsts[delimiter] = next(_reader(text, delimiter, strict=False), [])
         except csv.Error:
             continue
     fitting = [one for one, cells in firsts.items() if fits_a_shape(cells) or named_cells(cells)]

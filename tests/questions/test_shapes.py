@@ -8,6 +8,7 @@ import pandas
 import pytest
 
 from basics.errors import UserError
+from questions import files
 from questions.question_sets import load_questions
 
 STONES = ("granite", "chalk", "slate", "marble")
@@ -367,3 +368,91 @@ def test_splits_of_a_json_file_are_chosen_by_name(tmp_path):
 def test_a_table_whose_last_column_is_missing_is_no_table_without_header(tmp_path):
     with pytest.raises(UserError, match="no field for the key"):
         load("id,question,A,B\n1,Which?,x,y\n", tmp_path, "keyless.csv")
+
+
+# --- Keys that must not be read by accident ------------------------------------------------------------------------
+
+
+def by_letter(keys, options=("5", "1", "3", "0")):
+    return [
+        {"question": f"How many {n}?", "options": dict(zip("ABCD", options, strict=True)), "answer_idx": key}
+        for n, key in enumerate(keys)
+    ]
+
+
+@pytest.mark.parametrize(("keys", "first"), [([0, 1, 2, 3, 3], 0), ([4, 1, 2, 3, 3], 1), (["0", "1", "2"], 0)])
+def test_numbers_beside_lettered_options_count_them_although_some_are_texts_too(keys, first, tmp_path):
+    words = ("chalk", "slate", "marble", "granite")
+    rows = by_letter(keys * 3, words) + by_letter(keys)
+    for n, row in enumerate(rows):
+        row["question"] = f"How many {n}?"
+    questions = load(rows, tmp_path).questions
+    assert [one.correct_option for one in questions] == [int(key) - first for key in keys * 4]
+
+
+def test_letters_beside_lettered_options_stay_letters_although_options_are_numbers(tmp_path):
+    assert [one.correct_option for one in load(by_letter("ABCD"), tmp_path).questions] == [0, 1, 2, 3]
+
+
+def test_an_option_that_speaks_of_the_others_stands_last_in_a_drawn_order(tmp_path):
+    rows = [
+        {"question": f"Which {n}?", "correct_answer": "All of the above" if n % 2 else "x", "distractor1": "y",
+         "distractor2": "z", "distractor3": "w" if n % 2 else "None of these"}
+        for n in range(20)
+    ]  # fmt: skip
+    questions = load(rows, tmp_path).questions
+    assert {one.options[3] for one in questions} == {"All of the above", "None of these"}
+    assert len({one.correct_option for one in questions[::2]}) > 1
+
+
+def test_ids_are_those_of_the_authors_and_never_row_numbers(tmp_path):
+    row = {"question": "Which?", "A": "x", "B": "y", "answer": "B"}
+    assert [one.question_id for one in load([row | {"Record ID": "rec1"}], tmp_path).questions] == ["rec1"]
+    text = "id,question,A,B,answer\n7.0,Which?,x,y,B\n,Which other?,x,y,B\n7.10,Which third?,x,y,B\n"
+    ids = [one.question_id for one in load(text, tmp_path, "gaps.csv").questions]
+    assert ids[::2] == ["7", "7.10"]
+    by_index = {"0": row | {"id": "q1"}, "1": row | {"question": "Which other?"}}
+    first, second = (one.question_id for one in load(by_index, tmp_path).questions)
+    assert first == "q1"
+    assert second not in ("0", "1")
+
+
+# --- More of what wraps rows ---------------------------------------------------------------------------------------
+
+_LETTERED = "question,A,B,answer\nWhich is it?,chalk,slate; or,B\n"
+_ROW = {"question": "Which is it?", "A": "chalk", "B": "slate; or", "answer": "B"}
+_COLUMNS = {name: [value] for name, value in _ROW.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("columns.json", _COLUMNS),
+        ("columns_of_splits.json", {"train": {name: ["other"] for name in _ROW}, "test": _COLUMNS}),
+        ("splits_in_data.json", {"data": {"train": [_ROW | {"answer": "A"}], "test": [_ROW]}}),
+        ("rows_in_data.json", {"version": 1, "data": {"q1": _ROW}}),
+        ("blanks.csv", 'question, A, B, answer\nWhich is it?, chalk, "slate; or", B\n'),
+        ("announced.csv", "sep=;\r\nquestion;A;B;answer\r\nWhich is it?;chalk;\"slate; or\";B\r\n"),
+        ("commas.tsv", _LETTERED),
+        ("empty_lines.csv", _LETTERED + ",,,\n\n , ,,\n"),
+    ],
+)
+def test_a_container_that_people_have_is_read(name, content, tmp_path):
+    assert right_texts(load(content, tmp_path, name)) == ["slate; or"]
+
+
+def test_columns_of_different_lengths_are_no_rows(tmp_path):
+    with pytest.raises(UserError, match="its columns have different numbers of rows"):
+        load(_COLUMNS | {"answer": ["A", "B"]}, tmp_path)
+
+
+def test_an_empty_list_in_an_object_holds_no_rows(tmp_path):
+    with pytest.raises(UserError, match="it holds no rows"):
+        load({"data": []}, tmp_path)
+
+
+def test_a_small_file_that_unpacks_to_a_very_large_one_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_UNPACKED", 1000)
+    with pytest.raises(UserError, match="it unpacks to more than 1,000 bytes"):
+        load(gzip.compress(b" " * 1001), tmp_path, "large.jsonl.gz")
+    assert right_texts(load(gzip.compress(_LETTERED.encode()), tmp_path, "small.csv.gz")) == ["slate; or"]

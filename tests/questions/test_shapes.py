@@ -300,6 +300,9 @@ CONTAINERS = {
     "only split.json": {"validation": ROWS},
     "hub viewer.json": {"features": [{"name": "question"}], "rows": [{"row_idx": 0, "row": row} for row in ROWS]},
     "lists of cells.json": [list(row.values()) for row in ROWS],
+    "as ORAN-Bench-13K.json": (
+        '["Which?", ["1. granite", "2. chalk"], "2"]\n["Which pet?", ["1. a cat", "2. a cow"], "2"]\n'
+    ),
     "lists of cells.jsonl": "\n".join(json.dumps(list(row.values())) for row in ROWS),
 }
 

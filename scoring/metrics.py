@@ -252,8 +252,9 @@ def _auroc(groups: TieGroups, target_error: float) -> np.ndarray:
 def _aurc(groups: TieGroups, target_error: float) -> np.ndarray:
     """Mean over ranks k = 1..n of the error rate among the k most confident answers, in [0, 1], lower is better.
 
-    The empirical area under the risk-coverage curve (Geifman et al. 2019, arXiv 1805.08206). Inside a tie group errors are spread evenly:
-    the exact mean over all orders of the tied records. Missing confidences rank last, as one tie group.
+    The empirical area under the risk-coverage curve (Geifman et al. 2019, arXiv 1805.08206). Inside a tie group errors
+    are spread evenly: the exact mean over all orders of the tied records. Missing confidences rank last, as one tie
+    group.
 
     A group of m records, e of them wrong, that follows N records with E wrong adds
     sum over j = 1..m of (E + j e/m) / (N + j) = e + (E - N e/m) (H(N + m) - H(N)), H the harmonic numbers.

@@ -31,8 +31,8 @@ ERRORS_ALLOWED = 3  # standard errors of the simulation
 class Share:
     """How often something happened in the repetitions that could show it; wanted: smallest and largest share.
 
-    wanted is None where a share is only told. count may be a sum of numbers in [0, 1]: the value is then their mean, and
-    its standard error at most the one given.
+    wanted is None where a share is only told. count may be a sum of numbers in [0, 1]: the value is then their mean,
+    and its standard error at most the one given.
     """
 
     name: str

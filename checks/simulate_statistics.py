@@ -76,9 +76,10 @@ def wanted_coverage(metric: str, n_questions: int) -> tuple[float, float]:
     """Smallest and largest share of 95% intervals that should contain the truth.
 
     Of an accuracy near 1 Wilson's interval contains the truth in as little as 0.904 (99% right, 10 questions, exact).
-    From 1,000 questions on an interval must not be too wide either.
+    E-AURC is a difference of two figures, and a few losses can be most of a log score. From 1,000 questions on an
+    interval must not be too wide either.
     """
-    may_be_low = metric == "accuracy" or n_questions < 50
+    may_be_low = metric in ("accuracy", "e_aurc", "log_score") or n_questions < 50
     return 0.90 if may_be_low else 0.93, 0.99 if n_questions >= 1000 else 1.0
 
 

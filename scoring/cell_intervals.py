@@ -22,7 +22,7 @@ SPANS = {  # smallest and largest value of those not in [0, 1]
     "augrc": (0.0, 0.5),
     "log_score": (0.0, -math.log(metrics.LOG_SCORE_CLIP)),
 }
-AREAS = ("aurc", "augrc")  # of errors: no more is known of them than of the accuracy
+AREAS = ("aurc", "augrc", "e_aurc")  # of errors: no more is known of them than of the accuracy
 
 
 def metric_intervals(

@@ -133,7 +133,7 @@ def test_an_answer_that_cannot_be_one_ends_the_run(completion, words):
 
 
 def test_a_log_probability_that_is_no_number_is_left_to_the_readout():
-    check_completion(CALL, Completion([1], {3: -math.inf, 4: math.nan}), 10, "it")
+    assert check_completion(CALL, Completion([1], {3: -math.inf, 4: math.nan}), 10, "it") is None
 
 
 def test_a_processor_of_another_version_is_refused():

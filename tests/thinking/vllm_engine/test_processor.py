@@ -154,4 +154,4 @@ def test_a_request_that_could_end_the_server_is_not_taken_in(params):
 
 @pytest.mark.parametrize("params", [PLAIN, params_of("a"), params_of("a", extra_args={draws.ARGUMENT: draws.ASK})])
 def test_other_requests_are(params):
-    OwnDraws.validate_params(params)
+    assert OwnDraws.validate_params(params) is None

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from scoring import metrics
-from scoring.utility import expected_utility, resampled_utilities, utility_name
+from scoring.utility import break_even, expected_utility, resampled_utilities, utility_name
 
 FEWEST_QUESTIONS = 10  # below that a metric has no interval
 FEWEST_OF_A_CLASS = 5  # questions with a right answer, and with a wrong one, below which AUROC has no interval
@@ -45,20 +45,18 @@ def metric_intervals(
     Student's t with the number of groups less one stands in for the normal quantile.
     """
     utilities = {utility_name(cost): cost for cost in wrong_answer_costs}
-    names = [*(name for name in metrics.METRICS if name not in NO_INTERVAL), *utilities]
+    names = [name for name in metrics.METRICS if name not in NO_INTERVAL]
     questions, question_index = np.unique(question_index, return_inverse=True)
     if len(questions) < FEWEST_QUESTIONS:
-        return dict.fromkeys(names)
+        return dict.fromkeys([*names, *utilities])
     observed = metrics.observed_metrics(confidence, is_correct, target_error)
-    observed |= {name: expected_utility(confidence, is_correct, cost) for name, cost in utilities.items()}
-    spans = SPANS | {name: (-cost, 1.0) for name, cost in utilities.items()}
     centre, error, n_groups = _jackknife(confidence, is_correct, question_index, target_error, utilities)
     quantile = -stdtrit(n_groups - 1, 0.025)
     per_question = np.bincount(question_index)
     n_independent = _independent_records(centre["accuracy"], error["accuracy"], per_question)
     intervals = {}
     for name in names:
-        low, high = spans.get(name, (0.0, 1.0))
+        low, high = SPANS.get(name, (0.0, 1.0))
         share, share_error = (centre[name] - low) / (high - low), error[name] / (high - low)
         too_few = name == "auroc" and _fewest_of_a_class(confidence, is_correct, question_index) < FEWEST_OF_A_CLASS
         if observed[name] is None or too_few or not share_error > 0:
@@ -74,7 +72,21 @@ def metric_intervals(
             "low": max(low, min(observed[name], low + (high - low) * ends[0])),
             "high": min(high, max(observed[name], low + (high - low) * ends[1])),
         }
+    for name, cost in utilities.items():
+        given = np.any(confidence >= break_even(cost))
+        value = expected_utility(confidence, is_correct, cost)
+        margin = quantile * _utility_error(value, error[name], cost, len(questions))
+        intervals[name] = {"low": max(-cost, value - margin), "high": min(1.0, value + margin)} if given else None
     return intervals
+
+
+def _utility_error(value, error, cost, n_questions):
+    """The standard error with two further questions, one answered right and one wrong, whatever the confidences.
+
+    The pseudo-questions of _jackknife withhold their answers as often as the others do, and so say too little of a loss
+    that is rare and large: at cost 19 and 200 questions intervals without these held the truth in 0.65 to 0.94.
+    """
+    return np.sqrt(error**2 + ((1 - value) ** 2 + (cost + value) ** 2) / n_questions**2)
 
 
 def _fewest_of_a_class(confidence, is_correct, question_index):

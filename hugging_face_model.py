@@ -35,9 +35,13 @@ class HuggingFaceModel:
         return self.engine.device
 
     @property
-    def dtype(self) -> str:
-        """Number format of the weights, such as "bfloat16"."""
-        return str(self.engine.model.dtype).removeprefix("torch.")
+    def place(self) -> dict:
+        """What `config.json` says of the engine."""
+        return {"name": "transformers"}
+
+    def identity(self) -> dict:
+        """What of the engine decides the records: number format of the weights, kind of device."""
+        return {"dtype": str(self.engine.model.dtype).removeprefix("torch."), "device_type": self.device.type}
 
     @torch.inference_mode()
     def read_thoughts(self, requests: list[ThoughtRequest]) -> list[list[Reading]]:
@@ -65,6 +69,9 @@ class HuggingFaceModel:
     def rows_that_fit(self, tokens_per_row: int) -> int:
         """Rows of a batch, >= 1, that this device should take at a time."""
         return self.engine.rows_that_fit(tokens_per_row)
+
+    def close(self) -> None:
+        """Nothing is left to end: weights and cache go with the object."""
 
     def predicted_peak_bytes(self, rows: int, tokens_per_row: int) -> int:
         """Largest memory that a batch of so many rows takes at once, the weights included."""

@@ -4,11 +4,13 @@
     python run_experiment.py --total-budget 100 200 400          # every setting has a flag of its name
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
     accelerate launch --multi_gpu run_experiment.py              # several GPUs: docs/clusters.md
+    python run_experiment.py --look questions.csv                # how is this file read? no model is needed
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --redraw ./results_reasoning/       # their figures and reports again
+    python run_experiment.py --cascade EDGE_RUN CLOUD_RUN        # which split is cheapest in a cascade: docs/cascade.md
     python run_experiment.py --help
 
-Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, figures/, report.html.
+Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, cells.csv, figures/, report.html.
 """
 import sys
 
@@ -20,6 +22,7 @@ if __name__ == "__main__":
 
 import errno
 import time
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -32,8 +35,11 @@ from questions.question_sets import load_questions, select_questions
 from runs.budgets import make_cells
 from runs.check import check_results
 from runs.computation import Computation, open_journal
+from runs.earlier_records import find_earlier_records
 from runs.identity import run_config, run_identity
+from runs.in_flight import ComputationInFlight
 from runs.journal import only_writer_of, process_journal
+from runs.look import look
 from runs.processes import ToldElsewhere, is_local_main, process_group
 from runs.results_folder import (
     check_inputs_unchanged,
@@ -43,7 +49,15 @@ from runs.results_folder import (
     other_summary_settings,
     run_name,
 )
-from runs.settings import RULES, VERB_SETTINGS, asked_of_results, comments_of_constants, flag_of, read_settings
+from runs.settings import (
+    RULES,
+    VERB_SETTINGS,
+    asked_of_results,
+    asked_to_look,
+    comments_of_constants,
+    flag_of,
+    read_settings,
+)
 from runs.summary import write_summary
 from runs.terminal import answer_text, ended, import_fault, results_table
 from runs.units import Workload, make_units, make_workload
@@ -55,9 +69,11 @@ CONVENTIONAL_ARM = True  # True or False: beside the grid, the same model withou
 SAVE_DIR = "./results_reasoning/"  # folder for results; each configuration gets its own folder inside
 model_name = "Qwen/Qwen3-4B"  # hub id or local folder of a chat model in safetensors
 
-DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .parquet or .txt file
+ENGINE = "transformers"  # who computes: "transformers", "vllm", or the URL of a running vLLM server (docs/engines.md)
+
+DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .tsv, .parquet or .txt file
 DATASET_CONFIG = ""  # configuration of a hub data set that has several, such as "ARC-Challenge"; empty = the only one
-DATASET_SPLIT = "test"  # split of a hub data set; a local file has none
+DATASET_SPLIT = "test"  # split of a hub data set, or of a local file or folder that has several
 N_QUESTIONS = 1000  # questions, drawn by SEED and nested when the number grows; 0 = all
 N_PERMUTATIONS = 5  # orders of the options per question, >= 1; the first is as given, more average out letter bias
 
@@ -67,6 +83,7 @@ TOP_K = 20  # of thinking, >= 0, 0 = off; Qwen's value for thinking mode
 BATCH_SIZE = 0  # prompts at a time, 0 = as many as fit; changes speed and memory, in float32 no record
 SEED = 42  # of questions, permutations, thoughts and intervals, >= 0
 TARGET_ERROR = 0.05  # error rate that automated answers must stay under, in (0, 1)
+CASCADE_COSTS = ["0.05/M", "0.5/M", 1]  # --cascade: per run, then the expert: money per million tokens (/M) or question
 CONFIDENCE = "confidence"  # which one decides: "confidence", "confidence_expectation", "p_true", "answer_probability"
 WRONG_ANSWER_COSTS = [1, 9, 19]  # of a wrong answer, a right one brings 1, none 0; > 0; answers count from c/(1+c) on
 SMALLEST_DIFFERENCE = 0  # of AURC that matters to you, in [0, 1); closer ratios are equivalent; 0 = nothing is said
@@ -88,7 +105,6 @@ DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE) 
 def run(settings: dict, group) -> None:
     """The whole experiment, from checked settings to the table at the end. group: the processes of the run."""
     # Imported once the settings are known to be right: torch and transformers take seconds.
-    from runs.provenance import this_process
     from thinking.devices import check_no_gpu_is_left_out
     from thinking.libraries import prepare_libraries
     from thinking.prompt_encoder import PromptEncoder
@@ -96,8 +112,9 @@ def run(settings: dict, group) -> None:
     prepare_libraries()
     conventional = [0] if settings["CONVENTIONAL_ARM"] else []
     cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
-    check_no_gpu_is_left_out()
-    save_dir = check_writable(settings["SAVE_DIR"])
+    if settings["ENGINE"] in ("transformers", "vllm"):
+        check_no_gpu_is_left_out()
+    check_writable(settings["SAVE_DIR"])
 
     group.say(f"Reading {settings['DATASET']} and the tokenizer of {settings['model_name']} ...")
     question_set = load_questions(settings["DATASET"], settings["DATASET_CONFIG"] or None, settings["DATASET_SPLIT"])
@@ -113,14 +130,25 @@ def run(settings: dict, group) -> None:
         shown = ("TOTAL_BUDGET", "ANSWER_THINKING_RATIO", "N_QUESTIONS", "N_PERMUTATIONS")
         group.say("Settings: " + ", ".join(f"{name} {settings[name]}" for name in shown))
     model, batch_size = load_model(settings, encoder, workload, group)
-    identity = run_identity(settings, cells, workload.questions, encoder, model)
+    with closing(model):
+        compute_and_score(settings, cells, question_set, workload, model, batch_size, group)
+
+
+def compute_and_score(settings: dict, cells, question_set, workload: Workload, model, batch_size: int, group) -> None:
+    """Every unit that is not on disk yet becomes records; then the summary, what is printed of it, and the report."""
+    from runs.provenance import this_process
+
+    identity = run_identity(settings, cells, workload.questions, model.encoder, model)
     config = run_config(settings, is_demo(settings), identity, question_set, workload)
-    folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)
-    entries = group.meet(folder.name, this_process(model.device, batch_size) | group.place)
+    name = run_name(settings["model_name"], settings["DATASET"], cells, identity)
+    folder = Path(settings["SAVE_DIR"]).expanduser() / name
+    entries = group.meet(name, this_process(model.device, model.place, batch_size) | group.place)
+    known = find_earlier_records(folder, identity, workload.units, cells)
 
     def computation_into(path: Path, units: list[Unit]) -> Computation:
         journal, n_records = open_journal(path, units, cells), len(workload.units) * len(cells)
-        return Computation(model, cells, settings["SEED"], batch_size, journal, n_records)
+        kind = Computation if settings["ENGINE"] == "transformers" else ComputationInFlight
+        return kind(model, cells, settings["SEED"], batch_size, journal, n_records, known)
 
     if not group.is_main:
         cost = compute_share(computation_into, workload.units, folder, group)
@@ -129,6 +157,8 @@ def run(settings: dict, group) -> None:
     group.say(check_inputs_unchanged(folder, settings, identity))
     with only_writer(folder):
         earlier = earlier_processes(folder, identity)
+        config["taken_over_from"] = known.sources(folder)
+        group.say(known.remark())
         write_json(folder / "config.json", config | {"processes": [*earlier, *entries]})
         computation = computation_into(folder / "records.jsonl", workload.units)
         compute_all(computation, workload.units, group)
@@ -150,15 +180,20 @@ def is_demo(settings: dict) -> bool:
 
 def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
     """The model on its device, with room for the longest unit, and how many prompts it takes at a time."""
-    from hugging_face_model import HuggingFaceModel
-    from thinking.devices import choose_device, device_line
     from thinking.sampling import Sampling
 
+    sampling = Sampling(settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
+    if settings["ENGINE"] != "transformers":
+        return load_vllm(settings, encoder, sampling, workload, group)
+    from hugging_face_model import HuggingFaceModel
+    from thinking.devices import choose_device, device_line
+    from thinking.load_weights import check_architecture
+
+    check_architecture(encoder.model_name, encoder.config)
     device = group.device or choose_device(encoder, workload.tokens_per_row, settings["TOP_K"])
     group.say(device_line(device, group.number))
     group.say("Loading the model ...")
     content = encoder.model_fingerprint()
-    sampling = Sampling(settings["TEMPERATURE"], settings["TOP_P"], settings["TOP_K"])
     model = HuggingFaceModel(encoder, sampling, device)
     model.limit_threads()
     if encoder.model_fingerprint() != content:
@@ -170,10 +205,28 @@ def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
     return model, batch_size
 
 
+def load_vllm(settings: dict, encoder, sampling, workload: Workload, group) -> tuple:
+    """The model in vLLM, here or on a server, and how many questions are in flight at a time."""
+    from thinking.vllm_engine.model import ROWS, VllmModel, connect
+
+    if group.number > 1:
+        raise UserError(
+            f"ENGINE = {settings['ENGINE']!r} needs one process, {group.number} were launched: vLLM itself spreads a"
+            " model over GPUs (docs/engines.md)"
+        )
+    group.say("Starting vLLM ..." if settings["ENGINE"] == "vllm" else "Asking the server ...")
+    model = VllmModel(encoder, sampling, connect(settings["ENGINE"], encoder, workload.tokens_per_row),
+                      workload.tokens_per_row)
+    batch_size = settings["BATCH_SIZE"] or ROWS
+    group.say(f"{model.remark()}\nQuestions in flight: {batch_size:,}")
+    return model, batch_size
+
+
 def compute_all(computation: Computation, units: list[Unit], group) -> None:
     """Main process: deals the units that no journal holds yet, computes its share, and takes over what others did."""
     journal = computation.journal
     journal.take_over_processes()  # of an earlier launch that was interrupted
+    computation.take_over_earlier(units)
     left = [index for index, unit in enumerate(units) if unit.key not in journal.finished.ids]
     done = len(units) - len(left)
     if done:
@@ -217,10 +270,12 @@ def compute_share(computation_into, units: list[Unit], folder: Path, group) -> d
 
 def score(folder: Path, config: dict) -> tuple[dict, Path]:
     """Writes summary, figures and report of the records in a run folder; returns the summary and the report's path."""
+    from report.cell_table import write_cell_table
     from report.figures import draw_figures
     from report.page import write_report
 
     summary = write_summary(folder, config)
+    write_cell_table(folder)
     draw_figures(folder)
     return summary, write_report(folder)
 
@@ -230,6 +285,10 @@ def with_results(verb: str, folders: list[str], settings: dict | None, given: se
 
     settings: those that the verb takes; given: the names of those that stand beside it.
     """
+    if verb == "--cascade":
+        from cascade.command import run_cascade
+
+        return run_cascade(folders, settings["CASCADE_COSTS"], settings["TARGET_ERROR"], settings["SEED"])
     if verb == "--redraw":
         from report.redraw import redraw
 
@@ -252,6 +311,8 @@ def main(argv: list[str]) -> int:
             of_verb = read_settings(constants, DEMO, comments, __doc__, flags) if names else None
             given = {name for name in names if any(flag.partition("=")[0] == flag_of(name) for flag in flags)}
             return with_results(verb, folders, of_verb, given)
+        if asked := asked_to_look(argv):
+            return look(read_settings(constants, DEMO, comments, __doc__, asked))
         settings = read_settings(constants, DEMO, comments, __doc__, argv)
         with process_group() as group:
             run(settings, group)
@@ -262,7 +323,7 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         if settings is None and not is_local_main():  # every process meets it alike
             return 2
-        return ended(2, str(error))
+        return ended(2, str(error), error.example)
     except KeyboardInterrupt as stop:
         return ended(128 + getattr(stop, "signum", 2), stop_signals.how_to_go_on(stop))
     except OSError as error:

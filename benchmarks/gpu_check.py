@@ -126,7 +126,7 @@ def stepping(bench) -> dict:
             )
         again = [other.read_thoughts(batches[0]) for _ in range(3)]
         found[name] = {
-            "dtype": other.dtype,
+            "dtype": other.identity()["dtype"],
             "decoding": other.engine.decoder.how,
             **differ,
             "read again equal": again[0] == again[1] == again[2],

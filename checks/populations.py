@@ -157,6 +157,7 @@ FOR_INTERVALS = {
     "flat 0.99": flat(0.99),
     "sure, 0.97 right": sure_and_right(),
     "half at 1.00": half_at_one(),
+    "wrong at the top": wrong_at_the_top(),
 }
 FOR_CALIBRATION = {"calibrated": calibrated(), "calibrated, sure": calibrated_and_sure()}
 

@@ -1,19 +1,17 @@
 """Where questions come from: the rows of a local file or of a data set on the hub."""
-import ast
-import csv
-import io
+import codecs
+import gzip
 import json
 import os
 import re
-import warnings
-from collections import Counter
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from basics.errors import UserError
-from questions.shapes import SHAPES, DoubledNames
-
-_LIST_FIELDS = ("choices", "options")
+from questions.containers import chosen_split, rows_of_object
+from questions.rows import DoubledNames
+from questions.tables import refuse_doubled_columns, table_rows
 
 
 def _json_object(pairs: list[tuple[str, object]]) -> dict:
@@ -22,34 +20,53 @@ def _json_object(pairs: list[tuple[str, object]]) -> dict:
 
 
 def is_local(dataset: str) -> bool:
-    """Whether DATASET means a file; everything else comes from the hub."""
+    """Whether DATASET means a file or folder; everything else comes from the hub."""
     is_path_like = dataset.startswith(("/", "~", "./", "../")) or dataset in (".", "..")
-    return is_path_like or os.path.exists(dataset) or Path(dataset).suffix.lower() in _READERS
+    return is_path_like or os.path.exists(dataset) or _suffix(dataset) in _READERS
 
 
-def local_rows(dataset: str, dataset_config: str | None) -> Iterator[tuple[str | None, object]]:
-    """(id given outside of the row or None, row) for each row of a file. Raises UserError."""
+def _suffix(name: str) -> str:
+    """The last suffix but `.gz`, in lower case."""
+    path = Path(name.lower())
+    return (Path(path.stem) if path.suffix == ".gz" else path).suffix
+
+
+def local_rows(dataset: str, dataset_config: str | None, split: str) -> Iterator[tuple[str | None, object]]:
+    """(id given outside of the row or None, row) for each row of a file or a saved data set. Raises UserError.
+
+    split: which one, if there are several.
+    """
     if dataset_config is not None:
         raise UserError(f"DATASET_CONFIG = {dataset_config!r}: DATASET {dataset!r} is a local file and has none")
     path = Path(os.path.expanduser(dataset))
     if not os.path.exists(path):  # unlike Path.exists, False for a name that is too long
         raise UserError(f"DATASET = {dataset!r}: there is no such file")
-    read = _READERS.get(path.suffix.lower())
-    if not path.is_file() or read is None:
+    is_saved = any((path / name).is_file() for name in ("dataset_info.json", "dataset_dict.json"))
+    read = _saved_rows if is_saved else _READERS.get(_suffix(path.name))
+    if not is_saved and (not path.is_file() or read is None):
         found = f"has the suffix {path.suffix!r}" if path.is_file() else "is a folder or a device"
-        raise UserError(f"DATASET = {dataset!r}: it {found}; allowed is a hub id or a file: {', '.join(_READERS)}")
+        allowed = f"a hub id, a folder that `save_to_disk` wrote, or a file: {', '.join(_READERS)}"
+        raise UserError(f"DATASET = {dataset!r}: it {found}; allowed is {allowed}, those of text also with .gz")
     try:
-        yield from read(path, dataset)
+        yield from read(path, dataset, split)
     except OSError as error:
         fault = error.strerror or " ".join(str(error).split())[:300]
         raise UserError(f"DATASET = {dataset!r}: {fault}") from None
 
 
 def _file_text(path: Path, dataset: str) -> str:
+    content = path.read_bytes()
+    if path.suffix.lower() == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise UserError(f"DATASET = {dataset!r}: broken gzip: {error}") from None
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise UserError(f"DATASET = {dataset!r}: byte {error.start:,} is not UTF-8; save it as UTF-8") from None
+        name = encoding.removesuffix("-sig").upper()
+        raise UserError(f"DATASET = {dataset!r}: byte {error.start:,} is not {name}; save it as UTF-8") from None
     if "\0" in text:
         raise UserError(f"DATASET = {dataset!r}: it holds NUL bytes, so it is not text in UTF-8")
     if not text.strip():
@@ -57,39 +74,33 @@ def _file_text(path: Path, dataset: str) -> str:
     return text
 
 
-def _json_rows(path: Path, dataset: str) -> Iterator[tuple[str | None, object]]:
-    """Rows of a list of objects, of an object of objects (whose names are the ids), or of one object per line."""
+def _json_rows(path: Path, dataset: str, split: str) -> Iterator[tuple[str | None, object]]:
+    """Rows of a list, of an object (questions/containers.py), or of one object per line."""
     text = _file_text(path, dataset)
     if _is_one_object_per_line(text):
-        yield from _json_line_rows(path, dataset)
+        yield from _json_line_rows(path, dataset, split)
         return
     data = _parsed_json(text, dataset, first_line=1)
     if isinstance(data, list):
         yield from ((None, row) for row in data)
-    elif isinstance(data, dict) and _is_one_row(data):
-        yield None, data
     elif isinstance(data, dict):
-        yield from data.pairs if isinstance(data, DoubledNames) else data.items()
+        yield from rows_of_object(data, dataset, split)
     else:
         raise UserError(f"DATASET = {dataset!r}: its JSON is {type(data).__name__}; allowed is a list or an object")
 
 
-def _is_one_row(data: dict) -> bool:
-    return any(shape.fits(data) for shape in SHAPES) or not any(isinstance(value, dict) for value in data.values())
-
-
 def _is_one_object_per_line(text: str) -> bool:
-    """Whether a .json file contains JSON lines, as several published sets do: its first line is a whole object."""
+    """Whether a .json file contains JSON lines, as several published sets do: its first line is whole."""
     first_line, _, rest = text.strip().partition("\n")
-    if not rest or not first_line.rstrip().endswith("}"):
+    if not rest or not first_line.rstrip().endswith(("}", "]")):
         return False
     try:
-        return isinstance(json.loads(first_line), dict)
+        return isinstance(json.loads(first_line), (dict, list))
     except (ValueError, RecursionError):  # the parser of the whole file says what is wrong
         return False
 
 
-def _json_line_rows(path: Path, dataset: str) -> Iterator[tuple[None, object]]:
+def _json_line_rows(path: Path, dataset: str, split: str) -> Iterator[tuple[None, object]]:
     # Not `splitlines`, which also splits at U+2028 and others that JSON allows inside strings.
     for number, line in enumerate(_file_text(path, dataset).split("\n"), 1):
         if line.strip():
@@ -106,47 +117,35 @@ def _parsed_json(text: str, dataset: str, first_line: int) -> object:
         raise UserError(f"DATASET = {dataset!r}: broken JSON: {error}") from None
 
 
-def _csv_rows(path: Path, dataset: str) -> Iterator[tuple[None, dict]]:
-    csv.field_size_limit(2**31 - 1)  # the default refuses a cell of 131,073 characters
-    rows = csv.DictReader(io.StringIO(_file_text(path, dataset), newline=""), strict=True)
+def _csv_rows(path: Path, dataset: str, split: str) -> Iterator[tuple[None, dict]]:
+    return table_rows(_file_text(path, dataset), dataset, ",;\t|")
+
+
+def _tsv_rows(path: Path, dataset: str, split: str) -> Iterator[tuple[None, dict]]:
+    return table_rows(_file_text(path, dataset), dataset, "\t")
+
+
+def _saved_rows(path: Path, dataset: str, split: str) -> Iterator[tuple[None, dict]]:
+    """Rows of a folder that `save_to_disk` of the library datasets wrote."""
+    import datasets
+
     try:
-        _refuse_doubled_columns(rows.fieldnames or [], dataset)
-        for row in rows:
-            for field in _LIST_FIELDS:
-                if isinstance(row.get(field), str):
-                    row[field] = _parsed_cell(row[field])
-            yield None, row
-    except csv.Error as error:
-        raise UserError(f"DATASET = {dataset!r}: broken CSV in line {rows.reader.line_num:,}: {error}") from None
+        table = datasets.load_from_disk(str(path))
+        if isinstance(table, datasets.DatasetDict):
+            table = table[chosen_split(list(table), dataset, split)]
+        yield from ((None, row) for row in table)
+    except (datasets.exceptions.DatasetsError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        fault = " ".join(str(error).split())[:300]
+        raise UserError(f"DATASET = {dataset!r}: not a data set that `save_to_disk` wrote: {fault}") from None
 
 
-def _refuse_doubled_columns(names: list[str], dataset: str) -> None:
-    """Raises UserError if two columns have the same name: only the cells of the last would be kept."""
-    doubled = [name for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise UserError(f"DATASET = {dataset!r}: the column {doubled[0]!r} occurs twice")
-
-
-def _parsed_cell(cell: str) -> object:
-    """The list or object that a cell contains as JSON or as a Python literal, else the cell itself."""
-    try:
-        return json.loads(cell)
-    except (ValueError, RecursionError):  # not JSON: pandas writes lists as Python literals
-        pass
-    try:
-        with warnings.catch_warnings(action="ignore"):  # about "\d" and the like, which a later Python will refuse
-            return ast.literal_eval(cell)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that its documentation lists
-        return cell
-
-
-def _parquet_rows(path: Path, dataset: str) -> Iterator[tuple[None, dict]]:
+def _parquet_rows(path: Path, dataset: str, split: str) -> Iterator[tuple[None, dict]]:
     import pyarrow  # here and below: a slow import that most sources do not need
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(path) as file:
-            _refuse_doubled_columns(file.schema_arrow.names, dataset)
+            refuse_doubled_columns(file.schema_arrow.names, dataset)
             for batch in file.iter_batches():
                 yield from ((None, row) for row in batch.to_pylist())
     except (pyarrow.ArrowException, UnicodeDecodeError, OverflowError, ValueError) as error:  # Python has no such date
@@ -157,6 +156,7 @@ _READERS = {
     ".json": _json_rows,
     ".jsonl": _json_line_rows,
     ".csv": _csv_rows,
+    ".tsv": _tsv_rows,
     ".parquet": _parquet_rows,
     ".txt": _json_rows,
 }

@@ -26,6 +26,7 @@ class KeyStatement:
     shape: of the row; the same field of another shape may count differently. value: as text, never blank. options:
     their texts as shown. as_given: the same with their own letters or numbers. labels: the row's names of its options;
     None = 0, 1, 2, ... or A, B, C, ... text_only: the value is the text of an option, even if it is a number or letter.
+    counts_from: the number of the first option without labels; None = 0 or 1, which the whole file decides.
     """
 
     shape: str
@@ -35,6 +36,7 @@ class KeyStatement:
     as_given: tuple[str, ...]
     labels: tuple[str, ...] | None = None
     text_only: bool = False
+    counts_from: int | None = 0
 
     @property
     def column(self) -> tuple[str, str]:
@@ -68,7 +70,8 @@ _LABEL_AND_TEXT = re.compile(r"[(\[]?([A-Za-z])[)\].:]+\s*(\S.*)", re.DOTALL)
 def _readings(statement: KeyStatement) -> dict[str, int]:
     """The options that a statement can name, by convention: label, number, own number, letter, or text.
 
-    The convention is `number` where options are counted from 0. Raises UnusableRowError if letter and text disagree.
+    The convention is `number` where options are counted from 0, `number from 0` or `number from 1` where the file shows
+    it. Raises UnusableRowError if letter and text disagree.
     """
     found = {"text": _option_with_text(statement)}
     if not statement.text_only:
@@ -79,14 +82,21 @@ def _readings(statement: KeyStatement) -> dict[str, int]:
             label = str(number) if number is not None else label
             labels = [one.casefold() for one in statement.labels]
             found["label"] = labels.index(label) if labels.count(label) == 1 else None
+            if number is None and all(map(str.isdigit, labels)):
+                found |= _letter_readings(statement, label)
+        elif number is not None and statement.counts_from is None:
+            found |= {"number from 0": number, "number from 1": number - 1}
         elif number is not None:
             found["number"] = number
             found["own number"] = number - 1 if _carries_numbers_from_1(statement) else None
         else:
-            found["letter"] = _option_of_letter(label)
-            found["letter and text"] = _option_of_letter_and_text(statement)
+            found |= _letter_readings(statement, label)
     there = range(len(statement.options))
     return {convention: option for convention, option in found.items() if option in there}
+
+
+def _letter_readings(statement: KeyStatement, label: str | None) -> dict[str, int | None]:
+    return {"letter": _option_of_letter(label), "letter and text": _option_of_letter_and_text(statement)}
 
 
 def _number(value: str) -> int | None:
@@ -183,18 +193,26 @@ def _witnesses(statements: list[KeyStatement]) -> Counter:
     return counted
 
 
-def _outweighs(witnesses: Counter, convention: str, others: list[str]) -> bool:
+def _outweighs(witnesses: Counter, convention: str, others: Iterable[str]) -> bool:
     contrary = sum(witnesses[other] for other in others)
     return witnesses[convention] > 0 and contrary <= MOST_STRAY_KEYS * (contrary + witnesses[convention])
 
 
+# Numbers that name no option at all speak against reading a number as the text of one.
+_CONTRARY = {
+    "number": ("text",),
+    "number from 0": ("text", "number from 1"),
+    "number from 1": ("text", "number from 0"),
+    "text": ("number", "number from 0", "number from 1", "nothing"),
+}
+
+
 def _is_stray(statement: KeyStatement, found: dict[str, int], witnesses: Counter) -> bool:
     """Whether a number can be read in one way only while the keys of the other rows suggest the other way."""
-    if not _is_bare_number(statement) or set(found) not in ({"number"}, {"text"}):
+    if not _is_bare_number(statement) or len(found) != 1 or not found.keys() <= _CONTRARY.keys():
         return False
     (convention,) = found
-    # Numbers that name no option at all speak against reading a number as the text of one.
-    others = ["text"] if convention == "number" else ["number", "nothing"]
+    others = _CONTRARY[convention]
     return any(witnesses[other] for other in others) and not _outweighs(witnesses, convention, others)
 
 
@@ -206,7 +224,8 @@ def _is_bare_number(statement: KeyStatement) -> bool:
 def _ways(found: dict[str, int]) -> str:
     if len(found) > 1:
         return " and ".join(f"as {convention}" for convention in sorted(found))
-    return "as number and as text, and the other rows do not settle it"
+    ways = "as number from 0 and from 1" if next(iter(found)).startswith("number from") else "as number and as text"
+    return f"{ways}, and the other rows do not settle it"
 
 
 def _refuse_other_counting(field: str, statements: list[KeyStatement], dataset: str) -> None:
@@ -243,7 +262,7 @@ def _other_counting(field: str, example: KeyStatement, first: int, n_beyond: int
 def _first_number(statement: KeyStatement) -> int | None:
     """The number of the first option; None if the options are not numbered one after the other."""
     if statement.labels is None:
-        return 0
+        return statement.counts_from
     numbers = [_number(label) for label in statement.labels]
     runs_on = numbers and numbers[0] is not None and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     return numbers[0] if runs_on else None

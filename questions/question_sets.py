@@ -4,14 +4,16 @@ A row becomes a question, or it is skipped with a reason; the program never gues
 """
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from basics.errors import UserError
 from basics.strict_json import sha256_of
 from questions.files import hub_rows, is_local, local_rows
 from questions.keys import UnusableRowError, agrees, named_option, read_conventions, same_text
 from questions.question import Question
-from questions.shapes import SHAPES, UNKNOWN_SHAPE, RowContent, read_row, row_name
+from questions.row_forms import as_object, one_question_each
+from questions.rows import RowContent, read_row, row_name
+from questions.shapes import SIMPLEST_SHAPE, UNKNOWN_SHAPE, what_is_missing
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,26 @@ class QuestionSet:
 
     questions: in the order of the source, ids distinct. skipped: {"row", "reason"} of each row that is not a question.
     notes: {"row", "note"} about rows that are among the questions. A row's name is its id, or `row 7`, counted from 1,
-    if it has none.
+    if it has none. readings: how the keys were read, by shape.
     """
 
     questions: list[Question]
     skipped: list[dict[str, str]]
     notes: list[dict[str, str]]
+    readings: list["Reading"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the questions of one shape were read. key: the field that decides.
+
+    conventions: of its keys that can be read in one way only, how many in which, such as letter or number from 1.
+    """
+
+    shape: str
+    key: str
+    n_questions: int
+    conventions: dict[str, int]
 
 
 # --- Which questions -----------------------------------------------------------------------------------------------
@@ -51,19 +67,21 @@ def fingerprint(questions: list[Question]) -> str:
 def load_questions(dataset: str, dataset_config: str | None, dataset_split: str) -> QuestionSet:
     """The questions of a local file or a hub data set.
 
-    dataset: hub id, or a path to a .json, .jsonl, .csv, .parquet or .txt file. dataset_config: configuration of a hub
-    data set; None = its only one, and for a file. dataset_split: split of a hub data set; a file has none.
+    dataset: hub id, or a path to a .json, .jsonl, .csv, .tsv, .parquet or .txt file or to a folder that `save_to_disk`
+    wrote. dataset_config: configuration of a hub data set; None = its only one, and for a file. dataset_split: of a hub
+    data set, or of a file or folder that has several.
     Raises UserError if the source cannot be read, has an unknown shape, counts its options in another way than it
     should, or holds not one usable row.
     """
     if is_local(dataset):
-        return _question_set(local_rows(dataset, dataset_config), dataset)
+        return _question_set(local_rows(dataset, dataset_config, dataset_split), dataset)
     return _question_set(hub_rows(dataset, dataset_config, dataset_split), dataset)
 
 
 def _question_set(rows: Iterable[tuple[str | None, object]], dataset: str) -> QuestionSet:
     """Sorts rows into questions, skipped rows and notes. rows: (id given outside of the row or None, row)."""
     names, found, first_row = [], [], None
+    rows = (one for given_id, row in rows for one in one_question_each(given_id, row))
     for position, (given_id, row) in enumerate(rows, 1):
         first_row = row if position == 1 else first_row
         names.append(row_name(given_id, row, position))
@@ -79,16 +97,22 @@ def _question_set(rows: Iterable[tuple[str | None, object]], dataset: str) -> Qu
     if not keyed:
         raise _no_usable_row(dataset, skipped, first_row)
     notes = [{"row": name, "note": remark} for name, one in keyed for remark in one.remarks]
-    return QuestionSet([one.question for _, one in keyed], skipped, notes)
+    return QuestionSet([one.question for _, one in keyed], skipped, notes, _readings(keyed, conventions))
+
+
+def _readings(keyed: list[tuple[str, "_Keyed"]], conventions: dict[tuple[str, str], Counter]) -> list[Reading]:
+    counts = Counter(one.column for _, one in keyed)
+    return [Reading(*column, number, dict(conventions[column].most_common())) for column, number in counts.items()]
 
 
 @dataclass(frozen=True)
 class _Keyed:
-    """A question whose key is known. has_id: whether the source gave its id."""
+    """A question whose key is known. has_id: whether the source gave its id. column: shape and field of its key."""
 
     question: Question
     has_id: bool
     remarks: tuple[str, ...]
+    column: tuple[str, str]
 
 
 def _tried(function, *arguments):
@@ -118,7 +142,7 @@ def _keyed(content: RowContent, conventions: dict[tuple[str, str], Counter]) -> 
         remarks.append("two wrong options have the same text")
     question_id = content.question_id or sha256_of([content.question, options])[:16]
     question = Question(question_id, content.question, options, option, content.category)
-    return _Keyed(question, content.question_id is not None, tuple(remarks))
+    return _Keyed(question, content.question_id is not None, tuple(remarks), deciding.column)
 
 
 def _without_contradictions(found: list) -> list:
@@ -151,7 +175,7 @@ def _against_earlier(one: _Keyed, earlier: _Keyed, first_id: str) -> _Keyed | st
         return "exact duplicate of an earlier row" if is_same else "an earlier row has the same id and other content"
     if first_id == one.question.question_id:
         return one
-    return _Keyed(one.question, one.has_id, (*one.remarks, f"same question and options as {first_id!r}"))
+    return replace(one, remarks=(*one.remarks, f"same question and options as {first_id!r}"))
 
 
 def _sameness(question: Question) -> tuple:
@@ -174,10 +198,11 @@ def _no_usable_row(dataset: str, skipped: list[dict[str, str]], first_row: objec
     if not skipped:
         return UserError(f"DATASET = {dataset!r}: it holds no rows")
     counts = Counter(row["reason"] for row in skipped)
-    if set(counts) == {UNKNOWN_SHAPE}:
+    if all(reason.startswith(UNKNOWN_SHAPE) for reason in counts):
+        first_row = as_object(first_row)
         fields = ", ".join(map(str, first_row)) if isinstance(first_row, dict) else ""
         found = " ".join(fields.split())[:300] or "none"
-        known = "; ".join(f"{shape.name} ({', '.join(shape.fields)})" for shape in SHAPES)
-        return UserError(f"DATASET = {dataset!r}: unknown shape; fields found: {found}; shapes known: {known}")
+        what = f"unknown shape; {what_is_missing(first_row)}; fields found: {found}"
+        return UserError(f"DATASET = {dataset!r}: {what}; the simplest shape is a .csv file such as", SIMPLEST_SHAPE)
     reasons = "; ".join(f"{count:,} x {reason}" for reason, count in counts.most_common(3))
     return UserError(f"DATASET = {dataset!r}: none of its {len(skipped):,} rows can be used: {reasons}")

@@ -1,276 +1,138 @@
-"""The content of a row: its question as shown, its options, and the statements of its key. Its fields tell its shape.
-
-Nothing is guessed: a row that cannot be read raises UnusableRowError with the reason.
-"""
-import math
+"""The shapes of rows, as a table: by which fields each is recognised, and how it gives its options and its key."""
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from string import ascii_lowercase, ascii_uppercase
 
-from questions.keys import KeyStatement, UnusableRowError, key_text
+from questions.fields import KEY_NAMES, LIST_NAMES, QUESTION_NAMES, Fields, plain_name
+from questions.layouts import (
+    Layout,
+    Places,
+    read_columns,
+    read_labelled_choices,
+    read_lettered_options,
+    read_list,
+    read_marked_options,
+    read_numbered_list,
+    read_right_and_wrong,
+    read_teleqna_file,
+)
 
-MAX_OPTIONS = len(ascii_uppercase)  # options are shown with one letter each
 
-ID_FIELDS = ("id", "question_id")
-_CATEGORY_FIELDS = ("category", "subject")
-# Fields that state the key. The field of the row's shape decides; the others have to agree with it.
-_KEY_FIELDS = (
-    "answer", "answer_index", "answer_idx", "answerKey", "answer_key", "answer_letter", "answer_text",
-    "correct", "correct_answer", "correct_option", "correct_index", "correct_letter",
+@dataclass(frozen=True)
+class Shape:
+    """A layout of rows, recognised by its fields. question, key: alternative names.
+
+    options: the names of the fields with the options, none if they are not there. read: of questions/layouts.py.
+    """
+
+    name: str
+    question: tuple[str, ...]
+    options: Callable[[Fields], tuple[str, ...]]
+    key: tuple[str, ...]
+    read: Callable[[Places], Layout]
+
+    def places(self, fields: Fields) -> Places | None:
+        """Where this shape's fields are; None if one is missing."""
+        question, options, key = fields.name_of(*self.question), self.options(fields), fields.name_of(*self.key)
+        if question is None or not options or key is None:
+            return None
+        return Places(fields.row, question, options, key)
+
+
+# --- Which fields hold the options ---------------------------------------------------------------------------------
+
+
+def _one_of(*alternatives: str) -> Callable[[Fields], tuple[str, ...]]:
+    def names(fields: Fields) -> tuple[str, ...]:
+        name = fields.name_of(*alternatives)
+        return () if name is None else (name,)
+
+    return names
+
+
+_OPTION_COLUMN = re.compile(r"(option|choice|alternative|answer|ans|ending|opt|op|)([a-z]|\d{1,2})")
+
+
+def option_columns(fields: Fields) -> tuple[str, ...]:
+    """Names of the fields `A`, `B`, ... or `option 1`, ..., `opa`, ..., `ending0`, ..., in order; none if under 2.
+
+    Where they do not run on (`A`, `B`, `D`) all of them are given; `read_columns` refuses them.
+    """
+    families: dict[tuple, dict] = {}
+    for name in fields.row:
+        match = _OPTION_COLUMN.fullmatch(plain_name(name))
+        if match:
+            place = int(match[2]) if match[2].isdigit() else match[2]
+            families.setdefault((match[1], match[2].isdigit()), {}).setdefault(place, name)
+    begun = [family for family in families.values() if family.keys() & {"a", 0, 1} and family.keys() & {"b", 1, 2}]
+    largest = max(begun, key=len, default={})
+    return tuple(largest[place] for place in sorted(largest)) if len(largest) > 1 else ()
+
+
+def _wrong_columns(first: str, others: str, least: int) -> Callable[[Fields], tuple[str, ...]]:
+    """The column with the right option and those with the wrong ones, `others` with a number behind."""
+
+    def names(fields: Fields) -> tuple[str, ...]:
+        right = fields.name_of(first)
+        wrong = [fields.name_of(f"{others} {number}") for number in range(1, 10)]
+        found = tuple(name for name in wrong if name is not None)
+        return () if right is None or len(found) < least else (right, *found)
+
+    return names
+
+
+# --- The table: the first that fits is tried first -----------------------------------------------------------------
+
+_CHOICES, _OPTIONS, _ANY_LIST = _one_of("choices"), _one_of("options"), _one_of(*LIST_NAMES)
+SHAPES = (
+    Shape("TeleQnA's own file", ("question",), _one_of("option 1"), ("answer",), read_teleqna_file),
+    Shape("TeleQnA on the hub, MMLU", ("question",), _CHOICES, ("answer",), read_list),
+    Shape("ARC, CommonsenseQA", ("question", "stem"), _CHOICES, ("answerKey",), read_labelled_choices),
+    Shape("OpenBookQA", ("question_stem",), _CHOICES, ("answerKey",), read_labelled_choices),
+    Shape("MMLU-Pro", ("question",), _OPTIONS, ("answer_index",), read_list),
+    Shape("AQuA-RAT", ("question",), _OPTIONS, ("correct",), read_lettered_options),
+    Shape("MedQA", ("question",), _OPTIONS, ("answer_idx",), read_labelled_choices),
+    Shape("RACE", ("question",), _OPTIONS, ("answer",), read_list),
+    Shape("HellaSwag", ("ctx",), _one_of("endings"), ("label",), read_list),
+    Shape("TruthfulQA mc1", ("question",), _one_of("mc1_targets"), ("mc1_targets",), read_marked_options),
+    Shape("ORAN-Bench-13K", ("question",), _one_of("numbered options"), ("answer",), read_numbered_list),
+    Shape(
+        "GPQA", ("question",), _wrong_columns("correct answer", "incorrect answer", 1), ("correct answer",),
+        read_right_and_wrong,
+    ),
+    Shape(
+        "SciQ", ("question",), _wrong_columns("correct answer", "distractor", 1), ("correct answer",),
+        read_right_and_wrong,
+    ),
+    Shape("a column per option", QUESTION_NAMES, option_columns, ("answer", *KEY_NAMES), read_columns),
+    Shape("a list of options", QUESTION_NAMES, _ANY_LIST, KEY_NAMES, read_list),
+    Shape("labelled options", QUESTION_NAMES, _ANY_LIST, KEY_NAMES, read_labelled_choices),
 )  # fmt: skip
-# Texts that belong to a question, in the order in which they are shown before it. Texts that explain the answer
-# (explanation, rationale, solution, lecture, and SciQ's support) are not shown.
-_TEXT_CONTENT = (
-    "background", "scenario", "context", "passage", "article", "paragraph", "document", "story", "vignette", "premise",
-    "dialogue", "conversation", "table", "hint",
-)  # fmt: skip
-_OTHER_CONTENT = re.compile(
-    r"(decoded)?(image|picture|photo|figure|diagram|chart|audio|video)s?(path|url|file|filename|name|id|bytes|base64)?\d*"
+SIMPLEST_SHAPE = (
+    "question,A,B,C,D,answer",
+    "How many bits are in a byte?,4,8,16,32,B",
+    "Which of these is a fruit?,brick,apple,cloud,nail,B",
 )
 UNKNOWN_SHAPE = "its fields fit no known shape"
 
 
-class DoubledNames(dict):
-    """A JSON object that has a name twice: `json` would keep the last value and say nothing."""
-
-    def __init__(self, pairs):
-        super().__init__(pairs)
-        self.pairs = pairs
-
-    def doubled_name(self) -> str:
-        """A name that occurs twice."""
-        return Counter(name for name, _ in self.pairs).most_common(1)[0][0]
+def fits_a_shape(names) -> bool:
+    """Whether fields of these names fit a shape, or several questions in one row."""
+    fields = Fields(dict.fromkeys(names))
+    if fields.row.keys() >= {"questions", "options", "answers"}:
+        return True
+    return any(shape.places(fields) for shape in SHAPES)
 
 
-@dataclass(frozen=True)
-class RowContent:
-    """A row before its key is decided.
-
-    question_id: None if the row has none. statements: of the key; the first decides, the others have to agree.
-    """
-
-    question_id: str | None
-    question: str
-    options: tuple[str, ...]
-    category: str | None
-    statements: tuple[KeyStatement, ...]
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """What a shape finds in a row. key: the field and its value; labels: of the options, None if they have none.
-
-    key_text: the option's text, if the key's field states it too, else None.
-    """
-
-    options: list
-    key: tuple[str, str]
-    labels: tuple[str, ...] | None = None
-    key_text: str | None = None
-
-
-def read_row(given_id: str | None, row: object) -> RowContent:
-    """The content of a row. given_id: its id outside of the row, or None. Raises UnusableRowError."""
-    if isinstance(row, DoubledNames):
-        raise UnusableRowError(f"it has the field {row.doubled_name()!r} twice")
-    shape = next((shape for shape in SHAPES if isinstance(row, dict) and shape.fits(row)), None)
-    if shape is None:
-        raise UnusableRowError(UNKNOWN_SHAPE)
-    if None in row:
-        raise UnusableRowError("it has more cells than the header")
-    question = _with_content(_text(row[shape.fields[0]], "the question"), row)
-    layout = shape.read(row)
-    if not 2 <= len(layout.options) <= MAX_OPTIONS:
-        raise UnusableRowError(f"{len(layout.options)} options; 2 to {MAX_OPTIONS} are allowed")
-    as_given = tuple(_text(option, f"option {number}") for number, option in enumerate(layout.options, 1))
-    options = _without_own_labels(as_given)
-    statements = _statements(shape.name, row, options, as_given, layout)
-    return RowContent(_given_id(given_id, row), question, options, _category(row), statements)
-
-
-def _statements(shape: str, row: dict, options: tuple, as_given: tuple, layout: _Layout) -> tuple:
-    field, value = layout.key
-    statements = [KeyStatement(shape, field, value, options, as_given, layout.labels)]
-    if layout.key_text:
-        name = f"text of its {field}"
-        statements.append(KeyStatement(shape, name, layout.key_text, options, as_given, text_only=True))
-    for other in _KEY_FIELDS:
-        if other == field or other not in row:
-            continue
-        try:
-            value = key_text(row[other])
-        except UnusableRowError:  # hidden, or not a key
-            continue
-        statements.append(KeyStatement(shape, other, value, options, as_given, layout.labels))
-    return tuple(statements)
-
-
-def row_name(given_id: str | None, row: object, position: int) -> str:
-    """A row's name in lists: its id, else its number counted from 1."""
-    own_id = next((row[field] for field in ID_FIELDS if row.get(field)), None) if isinstance(row, dict) else None
-    name = given_id or (str(own_id) if isinstance(own_id, (str, int)) else f"row {position}")
-    return name.encode(errors="replace").decode()  # half a surrogate pair cannot be written to a file
-
-
-def _with_content(question: str, row: dict) -> str:
-    """The question after the texts that belong to it. Raises UnusableRowError if some content cannot be shown."""
-    found = {}
-    for field, value in row.items():
-        name = re.sub(r"[\s_-]", "", str(field)).lower()
-        if _is_empty(value):
-            continue
-        if _OTHER_CONTENT.fullmatch(name):
-            raise UnusableRowError(f"its {field} cannot be shown to a model that reads text")
-        kind = next((kind for kind in _TEXT_CONTENT if name in (kind, f"{kind}s", f"{kind}text")), None)
-        if kind is not None:
-            found.setdefault(kind, []).append(_text(value, f"its {field}"))
-    texts = [text for kind in _TEXT_CONTENT for text in found.get(kind, []) if text not in question]
-    return "\n\n".join([*texts, question])
-
-
-def _is_empty(value: object) -> bool:
-    if isinstance(value, str):
-        return not value.strip() or value.strip().lower() in ("nan", "none", "null", "n/a")
-    return value is None or value is False or value in ([], {}) or (isinstance(value, float) and math.isnan(value))
-
-
-def _text(value: object, name: str) -> str:
-    """The text without white space at its ends. Raises UnusableRowError if it is blank or not text."""
-    if not isinstance(value, str):
-        found = "missing" if value is None else f"{type(value).__name__}, not text"
-        raise UnusableRowError(f"{name} is {found}")
-    if not value.strip():
-        raise UnusableRowError(f"{name} is blank")
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # JSON can contain half a surrogate pair, which no file or tokenizer accepts
-        raise UnusableRowError(f"{name} is not valid Unicode") from None
-    return value.strip()
-
-
-def _given_id(given_id: str | None, row: dict) -> str | None:
-    own_ids = (row[field] for field in ID_FIELDS if row.get(field) not in (None, ""))
-    value = given_id or next(own_ids, None)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return None if value is None else _text(value, "the id")
-
-
-def _category(row: dict) -> str | None:
-    value = next((row[field] for field in _CATEGORY_FIELDS if row.get(field)), None)
-    return _text(value, "the category") if isinstance(value, str) and value.strip() else None
-
-
-# --- Options that carry letters or numbers of their own ------------------------------------------------------------
-
-_ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
-_SERIES = (
-    tuple(ascii_uppercase), tuple(ascii_lowercase), tuple(map(str, range(1, MAX_OPTIONS + 1))),
-    tuple(map(str, range(MAX_OPTIONS))), _ROMAN, tuple(map(str.upper, _ROMAN)),
-)  # fmt: skip
-# A blank or a word follows a full stop, and no digit follows a colon: "1.5" is a number, "1: 2" a ratio.
-_STYLES = (
-    r"\(({})\)(.*)", r"（({})）(.*)", r"\[({})\](.*)", r"({})[)）](.*)", r"({})[.．](\s.*|[^\W\d_]{{2}}.*)",
-    r"({})、(.*)", r"({})[:：](\s+\D.*)", r"(?i:option|choice|answer)\s+({})\s*[:.)](.*)",
-)  # fmt: skip
-_LABEL = r"[A-Z]|[a-z]|\d{1,2}|[ivx]{1,4}|[IVX]{1,4}"
-_OWN_LABELS = tuple(re.compile(style.format(_LABEL), re.DOTALL) for style in _STYLES)
-
-
-def _without_own_labels(options: tuple[str, ...]) -> tuple[str, ...]:
-    """The options without their own letters or numbers, if all have them in one style and in order; else unchanged.
-
-    Raises UnusableRowError if all have letters in brackets but out of order: a letter as key would be unclear.
-    """
-    for style in _OWN_LABELS:
-        matches = [style.fullmatch(option) for option in options]
-        if not all(matches):
-            continue
-        labels, texts = tuple(match[1] for match in matches), tuple(match[2].strip() for match in matches)
-        if "" in texts or len(set(texts)) < len(set(options)):
-            continue
-        if any(labels == series[: len(labels)] for series in _SERIES):
-            return texts
-        if style in _OWN_LABELS[:4] and len(set(labels)) == len(labels) and all(map(str.isalpha, labels)):
-            raise UnusableRowError("its options carry letters that are not A, B, C, ... in order")
-    return options
-
-
-# --- The shapes: how each gives its options and its key ------------------------------------------------------------
-
-
-def _read_teleqna_file(row: dict) -> _Layout:
-    """Fields `option 1` ... and `answer: "option 3: ..."`: the number is the key, the text after it has to agree."""
-    numbers = {field: int(match[1]) for field in row if (match := re.fullmatch(r"option (\d{1,4})", str(field)))}
-    by_number = {number: row[field] for field, number in numbers.items()}
-    if len(by_number) < len(numbers):  # "option 1" and "option 01"
-        raise UnusableRowError("two of its fields have the same option number")
-    while by_number and by_number[max(by_number)] in (None, ""):  # tables fill up short rows
-        del by_number[max(by_number)]
-    if sorted(by_number) != list(range(1, len(by_number) + 1)):
-        raise UnusableRowError("its option numbers do not run 1, 2, 3, ...")
-    options = [by_number[number] for number in sorted(by_number)]
-    answer = re.fullmatch(r"\s*option\s+(\d{1,4})\s*(?::(.*))?", key_text(row["answer"]), re.IGNORECASE | re.DOTALL)
-    if answer is None:
-        raise UnusableRowError("its answer does not begin with an option number")
-    labels = tuple(map(str, sorted(by_number)))
-    return _Layout(options, ("answer", str(int(answer[1]))), labels, (answer[2] or "").strip() or None)
-
-
-def _read_lists(options_field: str, key_field: str) -> Callable[[dict], _Layout]:
-    """A list of options, and the number, letter or text of the correct one."""
-    return lambda row: _Layout(_list(row[options_field], options_field), (key_field, key_text(row[key_field])))
-
-
-def _read_labelled_choices(row: dict) -> _Layout:
-    """`choices` with lists `text` and `label`, and the label of the correct one."""
-    choices = row["choices"]
-    if not isinstance(choices, dict):
-        raise UnusableRowError("choices is no object with text and label")
-    options, labels = _list(choices.get("text"), "choices.text"), _list(choices.get("label"), "choices.label")
-    if len(options) != len(labels):
-        raise UnusableRowError("choices has not as many labels as texts")
-    labels, key = tuple(str(label).strip(" ()[].:\t") for label in labels), key_text(row["answerKey"])
-    if labels.count(key) > 1:
-        raise UnusableRowError("the key names two options")
-    return _Layout(options, ("answerKey", key), labels)
-
-
-def _read_lettered_options(row: dict) -> _Layout:
-    """Options that may begin with their own letter ("A)21"): all of them in order, or none."""
-    layout = _read_lists("options", "correct")(row)
-    prefixed = [re.match(r"\s*\(?([A-Z])\)", str(option)) for option in layout.options]
-    letters = [match and match[1] for match in prefixed]
-    if any(prefixed) and letters != list(ascii_uppercase[: len(letters)]):
-        raise UnusableRowError("its options do not begin with A), B), C), ...")
-    return layout
-
-
-def _list(value: object, name: str) -> list:
-    if not isinstance(value, list):
-        raise UnusableRowError(f"{name} is {type(value).__name__}, not a list")
-    return value
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """A layout of rows, recognised by its fields; the first is the question. read: raises UnusableRowError."""
-
-    name: str
-    fields: tuple[str, ...]
-    read: Callable[[dict], _Layout]
-
-    def fits(self, row: dict) -> bool:
-        return all(field in row for field in self.fields)
-
-
-SHAPES = (
-    _Shape("TeleQnA's own file", ("question", "option 1", "answer"), _read_teleqna_file),
-    _Shape("TeleQnA on the hub, MMLU", ("question", "choices", "answer"), _read_lists("choices", "answer")),
-    _Shape("ARC, CommonsenseQA", ("question", "choices", "answerKey"), _read_labelled_choices),
-    _Shape("OpenBookQA", ("question_stem", "choices", "answerKey"), _read_labelled_choices),
-    _Shape("MMLU-Pro", ("question", "options", "answer_index"), _read_lists("options", "answer_index")),
-    _Shape("AQuA-RAT", ("question", "options", "correct"), _read_lettered_options),
-)
+def what_is_missing(row: object) -> str:
+    """What keeps a row from every shape, in words."""
+    if not isinstance(row, dict):
+        return f"a row is {type(row).__name__}, not an object"
+    fields = Fields(row)
+    parts = (
+        (fields.name_of(*QUESTION_NAMES), f"question ({', '.join(QUESTION_NAMES[:3])}, ...)"),
+        (option_columns(fields) or _ANY_LIST(fields), "options (columns A, B, C, ..., or choices, options, ...)"),
+        (fields.name_of(*KEY_NAMES), "key (answer, answer_index, correct, label, ...)"),
+    )
+    missing = [f"no field for the {words}" for found, words in parts if not found]
+    return "; ".join(missing) or "its fields belong to different shapes"

@@ -11,8 +11,11 @@ from markupsafe import Markup
 
 from basics.errors import UserError
 from basics.files import reason, written_anew
+from report.cascade_results import cascade_errors_told, read_cascade
 from report.embedded_records import embed_records, escaped_json
 from report.figures import FIGURES
+from report.figures.cascade import FIGURE as CASCADE_FIGURE
+from report.figures.parts import ResultFigure
 from report.summary_errors import summary_errors_told
 from runs.results_folder import read_summary
 from scoring.criteria import CONFIDENCE_TITLES, criteria
@@ -27,10 +30,12 @@ _CAPITALISED = {name: title[0].upper() + title[1:] for name, title in CONFIDENCE
 def write_report(folder: Path) -> Path:
     """Writes `report.html` into a run folder and returns its path.
 
-    Reads summary.json, records.jsonl and figures/*.png, nothing else. A page without figures says so. Raises UserError
-    if the summary is missing or of another shape, or if a line of the records is no record.
+    Reads summary.json, records.jsonl, figures/*.png and, if there is one, cascade.json, nothing else. A page without
+    figures says so. Raises UserError if the summary is missing, if one of the JSON files is of another shape, or if a
+    line of the records is no record.
     """
     summary = read_summary(folder / "summary.json")
+    cascade = _cascade_parts(folder)
     records = embed_records(folder / "records.jsonl", MAX_EMBEDDED_BYTES)
     figures, damaged_figures = _figures(folder / "figures")
     style, script = (
@@ -41,6 +46,7 @@ def write_report(folder: Path) -> Path:
         records=records,
         figures=figures,
         damaged_figures=damaged_figures,
+        cascade=cascade,
         confidence_titles=_CAPITALISED,
         max_listed_rows=MAX_LISTED_ROWS,
         max_embedded_bytes=MAX_EMBEDDED_BYTES,
@@ -61,6 +67,32 @@ def write_report(folder: Path) -> Path:
     return path
 
 
+def write_cascade_into_report(folder: Path) -> Path:
+    """Puts what `cascade.json` says in its place in `report.html`, without reading the records; returns the path.
+
+    Writes the whole report where there is none, or one of a version that had no such place. Raises UserError.
+    """
+    path = folder / "report.html"
+    try:
+        page = path.read_bytes()
+    except FileNotFoundError:
+        return write_report(folder)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({reason(error)})") from error
+    for name, part in _cascade_parts(folder).items():
+        before, begins, rest = page.partition(_mark(name, "begin").encode())
+        _, ends, after = rest.partition(_mark(name, "end").encode())
+        if not begins or not ends:
+            return write_report(folder)
+        page = before + part.encode("utf-8", "xmlcharrefreplace") + after
+    try:
+        with written_anew(path) as file:
+            file.write(page)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({reason(error)})") from error
+    return path
+
+
 def content_security_policy(style: str, script: str) -> str:
     """Allows this style, this script and embedded images, and nothing else: no network, no other code."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
@@ -72,8 +104,28 @@ def content_security_policy(style: str, script: str) -> str:
 
 def _figures(folder: Path) -> tuple[list[dict], list[str]]:
     """The PNG files as data URIs with their sizes in pixels, and the names of files that are not PNG."""
+    return _read_figures(folder, FIGURES)
+
+
+def _cascade_parts(folder: Path) -> dict[str, Markup]:
+    """What the page says of a cascade that ends in this run, in its marks: `link` and `section`; empty without one."""
+    parts, content = {"link": "", "section": ""}, read_cascade(folder)
+    if content is not None:
+        figures, _ = _read_figures(folder / "figures", [CASCADE_FIGURE])
+        with cascade_errors_told(folder):
+            section = _environment(HERE).get_template("cascade.html").render(cascade=content, figures=figures)
+        parts = {"link": '<li><a href="#cascade">Cascade</a></li>', "section": section}
+    return {name: Markup(_mark(name, "begin") + text + _mark(name, "end")) for name, text in parts.items()}
+
+
+def _mark(name: str, end: str) -> str:
+    return f"<!-- cascade {name}: {end} -->"  # no text of a record or name can hold it: their < is escaped
+
+
+def _read_figures(folder: Path, wanted: Iterable[ResultFigure]) -> tuple[list[dict], list[str]]:
+    """As _figures, of these figures."""
     figures, damaged = [], []
-    for figure in FIGURES:
+    for figure in wanted:
         path = folder / figure.file_name
         if not path.is_file():
             continue
@@ -118,6 +170,7 @@ def _environment(folder: Path) -> Environment:
         "short": short_name,
         "setting": shown_setting,
         "thinned": thinned,
+        "money": shown_money,
         "embedded": Markup,
         "embedded_json": lambda value: Markup(escaped_json(value)),
     }
@@ -140,6 +193,13 @@ def _formatted(value, specification: str) -> str:
     if isinstance(value, Undefined):
         str(value)  # raises UndefinedError, which names the field; the TypeError of format() does not
     return format(value, specification)
+
+
+def shown_money(value: float | None) -> str:
+    """Four significant digits without an exponent; a dash for None."""
+    if value is None:
+        return NO_VALUE
+    return _formatted(value, ".4g" if value == 0 or abs(value) >= 1e-4 else ".7f").replace("-", "\N{MINUS SIGN}")
 
 
 def shown_interval(interval: dict | None, signed: bool = False) -> str:

@@ -1,8 +1,9 @@
-"""`--redraw`: makes the figures and the report of finished runs again, from their summary.json and records.jsonl."""
+"""`--redraw`: makes figures, report and cells.csv of finished runs again, from their summary.json and records.jsonl."""
 import sys
 from pathlib import Path
 
 from basics.errors import UserError, one_line
+from report.cell_table import write_cell_table
 from runs.results_folder import only_writer, run_folders
 from runs.summary import resummarise
 
@@ -35,6 +36,7 @@ def _redraw_run(run: Path, changes: dict | None, otherwise: dict | None) -> None
         if changes:
             resummarise(run, changes, otherwise)
         files = draw_figures(run)
+        write_cell_table(run)
         write_report(run)
     summary = "summary.json is made again, " if changes else ""
     print(one_line(f"{run}: {summary}{len(files)} figures and report.html are drawn again"), flush=True)

@@ -3,6 +3,7 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from basics.errors import UserError
@@ -10,6 +11,7 @@ from evaluation_tool import answer_request, confidence_request, make_record, sam
 from questions.option_orders import Unit
 from runs import stop_signals
 from runs.budgets import Cell
+from runs.earlier_records import EarlierRecords
 from runs.journal import Journal
 from thinking.memory_faults import is_out_of_memory
 from thinking.model_interface import ReasoningModel
@@ -22,19 +24,27 @@ class Computation:
     """The computation of one process of a run, into a journal of its own.
 
     batch_size: prompts at a time; once memory ran out, the smaller number that fitted. seconds: spent on batches so
-    far. n_records: of the whole run, of all its processes.
+    far. n_records: of the whole run, of all its processes. earlier: records that other runs hold already.
     """
 
     def __init__(
-        self, model: ReasoningModel, cells: list[Cell], seed: int, batch_size: int, journal: Journal, n_records: int
-    ):
+        self, model: ReasoningModel, cells: list[Cell], seed: int, batch_size: int, journal: Journal, n_records: int,
+        earlier: EarlierRecords | None = None,
+    ):  # fmt: skip
         self.model, self.cells, self.seed, self.batch_size = model, cells, seed, batch_size
         self.journal, self.n_records, self.seconds = journal, n_records, 0.0
+        self.earlier = earlier or EarlierRecords(cells)
 
     @property
     def cost(self) -> dict:
         """What `config.json` says of it: batch_size, seconds."""
         return {"batch_size": self.batch_size, "seconds": self.seconds}
+
+    def take_over_earlier(self, units: list[Unit]) -> None:
+        """Puts the units on disk that other runs hold whole."""
+        for records in self.earlier.whole_units([unit for unit in units if unit.key not in self.journal.finished.ids]):
+            with stop_signals.held("the records that are taken over"):
+                self.journal.append(records)
 
     def batches(self, units: list[Unit]) -> Iterator[tuple[int, int]]:
         """Computes the units; yields, per batch on disk, its number of units and of sampled thinking tokens.
@@ -42,14 +52,16 @@ class Computation:
         A signal that asks for an end is obeyed between two batches. Raises UserError if a single unit does not fit into
         memory, if the disk is full, or if more records carry an error than MOST_ERRORS allows.
         """
+        # Units that lack the same cells share batches.
+        units = sorted(units, key=lambda unit: -len(self.earlier.cells_left(unit)))
         while units:
             started = time.monotonic()
             with stop_signals.held("the batch in progress"):
-                records = self._records_that_fit(units)
-                self.journal.append(records)
+                computed = self._records_that_fit(units)
+                done, units = units[: len(computed)], units[len(computed) :]
+                self.journal.append([self.earlier.completed(*of_unit) for of_unit in zip(done, computed, strict=True)])
             self.seconds += time.monotonic() - started
-            units = units[len(records) :]
-            yield len(records), sum(map(sampled_thinking_tokens, records))
+            yield len(computed), sum(map(sampled_thinking_tokens, computed))
             self.check_errors()
 
     def check_errors(self) -> None:
@@ -68,10 +80,12 @@ class Computation:
             )
 
     def _records_that_fit(self, units) -> list[list[dict]]:
-        """Records of the first units, as many as a batch holds. When memory runs out, half the batch is tried."""
+        """New records of the first units, as many as a batch holds. When memory runs out, half the batch is tried."""
+        cells = self.earlier.cells_left(units[0])
+        units = list(takewhile(lambda unit: self.earlier.cells_left(unit) == cells, units[: self.batch_size]))
         while True:
             try:
-                return compute_records(self.model, units[: self.batch_size], self.cells, self.seed, self.batch_size)
+                return compute_records(self.model, units[: self.batch_size], cells, self.seed, self.batch_size)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -22,8 +22,7 @@ def run_identity(settings: dict, cells: list[Cell], questions: list, encoder, mo
         "top_p": settings["TOP_P"],
         "top_k": settings["TOP_K"],
         "seed": settings["SEED"],
-        "dtype": model.dtype,
-        "device_type": model.device.type,
+        **model.identity(),
         "cells": [asdict(cell) for cell in cells],
         "n_questions": settings["N_QUESTIONS"],
         "n_permutations": settings["N_PERMUTATIONS"],
@@ -41,6 +40,7 @@ def run_config(settings: dict, is_demo: bool, identity: dict, question_set: Ques
         "settings": settings,
         "identity": identity,
         "questions": {
+            "n_rows": len(question_set.questions) + len(question_set.skipped),
             "loaded": len(question_set.questions),
             "used": len(workload.questions),
             "n_skipped": len(skipped),

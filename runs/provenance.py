@@ -20,16 +20,18 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
 
 
-def device_name(device: torch.device) -> str:
-    """Name of the GPU, or of the processor architecture and its number of threads."""
+def device_name(device: torch.device | None) -> str | None:
+    """Name of the GPU, or of the processor architecture and its number of threads; None for another machine's."""
+    if device is None:
+        return None
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} x {torch.cuda.device_count()}"
     return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
 
 
-def gpu_software(device: torch.device) -> dict:
-    """Driver, CUDA, cuDNN and what torch may compute attention with, in alphabetical order; each None on a CPU."""
-    if device.type != "cuda":
+def gpu_software(device: torch.device | None) -> dict:
+    """Driver, CUDA, cuDNN and what torch may compute attention with, in alphabetical order; None without a GPU here."""
+    if device is None or device.type != "cuda":
         return dict.fromkeys(("nvidia_driver", "cuda", "cudnn", "attention_backends"))
     cuda = torch.backends.cuda
     enabled = {
@@ -69,7 +71,7 @@ def _git(*arguments: str) -> str:
     return said.stdout.strip()
 
 
-def this_process(device: torch.device, batch_size: int) -> dict:
+def this_process(device: torch.device | None, engine: dict, batch_size: int) -> dict:
     """Entry of this process in `config.json`; seconds is None until it has computed its records."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -77,6 +79,7 @@ def this_process(device: torch.device, batch_size: int) -> dict:
         "seconds": None,
         "git_commit": git_commit(),
         "versions": versions(),
+        "engine": engine,
         "device": device_name(device),
         **gpu_software(device),
         "batch_size": batch_size,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from basics.errors import UserError
 from runs.results_folder import SUMMARY_FIELDS
@@ -49,13 +50,40 @@ def _truth(text: str) -> bool:
     return str(text).lower() == "true"
 
 
+def _cost(value: object) -> str:
+    """A cost as one text per value: `0.5/M` for a million tokens, `2.0` for a question."""
+    text = str(value).strip()
+    number = float(text.removesuffix("/M"))
+    if not 0 <= number < float("inf"):
+        raise ValueError(text)
+    return repr(number) + ("/M" if text.endswith("/M") else "")
+
+
+def _is_cost(value: object) -> bool:
+    try:
+        return bool(_cost(value))
+    except ValueError:
+        return False
+
+
+def _is_engine(text: str) -> bool:
+    if text in ("transformers", "vllm") or "@" in text:  # a URL with a password is refused where it is not repeated
+        return True
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in text
+    except ValueError:  # of the port, or of an address in brackets
+        return False
+
+
 RULES = {
     "TOTAL_BUDGET": _whole(0, "thinking tokens", is_list=True, most=1_000_000),
     "ANSWER_THINKING_RATIO": _number(lambda ratio: 0 <= ratio <= 1, "a number from 0.0 to 1.0", is_list=True),
     "CONVENTIONAL_ARM": Rule(_truth, (bool,), lambda value: True, "True or False"),
     "SAVE_DIR": _text("a folder", is_path=True),
     "model_name": _text("a hub id or a local folder", is_path=True),
-    "DATASET": _text("a hub id or a local .json, .jsonl, .csv, .parquet or .txt file", is_path=True),
+    "ENGINE": Rule(str, (str,), _is_engine, "'transformers', 'vllm' or the URL of a vLLM server (http://...)"),
+    "DATASET": _text("a hub id or a local .json, .jsonl, .csv, .tsv, .parquet or .txt file", is_path=True),
     "DATASET_CONFIG": _text("the name of a configuration, or nothing", may_be_empty=True),
     "DATASET_SPLIT": _text("the name of a split"),
     "N_QUESTIONS": _whole(0, "questions (0 = all)"),
@@ -66,6 +94,9 @@ RULES = {
     "BATCH_SIZE": _whole(0, "prompts (0 = as many as fit)"),
     "SEED": Rule(int, (int,), lambda value: value >= 0, "a whole number, 0 or more"),
     "TARGET_ERROR": _number(lambda error: 0 < error < 1, "a number above 0 and below 1"),
+    "CASCADE_COSTS": Rule(
+        _cost, (str, int, float), _is_cost, "a cost, 0 or more: 0.5/M per million tokens, 2 per question", is_list=True
+    ),
     "CONFIDENCE": Rule(str, (str,), lambda name: name in CONFIDENCE_NAMES, f"one of {', '.join(CONFIDENCE_NAMES)}"),
     "WRONG_ANSWER_COSTS": _number(
         lambda cost: 0 < cost <= 1_000_000, "a number above 0, at most 1,000,000", is_list=True
@@ -111,7 +142,8 @@ def read_settings(
         help=f"the built-in demo: in place of {', '.join(demo)} it puts values of its own; other flags still override",
     )
     for verb, words in VERBS.items():
-        parser.add_argument(verb, metavar="DIR", nargs="+", help=words)
+        parser.add_argument(verb, metavar="RUN" if verb in VERB_SETTINGS else "DIR", nargs="+", help=words)
+    parser.add_argument(LOOK, metavar="DATASET", help=LOOK_HELP)
     given = vars(parser.parse_args(argv))
     values = defaults | (demo if given["demo"] else {})
     settings = {}
@@ -130,8 +162,30 @@ VERBS = {  # what the program does with results instead of a run: flag -> help
     "--check": "check results instead of running: one run folder, several, or a SAVE_DIR; takes no other flag",
     "--redraw": "make figures and report of finished runs again: the same folders; beside it only settings of the"
     " summary, which is then made again too",
+    "--cascade": "thresholds and costs of a cascade of finished runs, from the cheapest to the dearest; beside it only"
+    " --cascade-costs, --target-error and --seed",
 }
-VERB_SETTINGS = {"--redraw": tuple(SUMMARY_FIELDS)}  # settings that a verb takes; others: none
+VERB_SETTINGS = {  # settings that a verb takes; others: none
+    "--redraw": tuple(SUMMARY_FIELDS),
+    "--cascade": ("CASCADE_COSTS", "TARGET_ERROR", "SEED"),
+}
+
+
+LOOK = "--look"
+LOOK_HELP = (
+    "print how a data set is read instead of running: shape, counts, skipped rows with reasons, three questions as the"
+    " model will see them; needs no model; beside it --dataset-config, --dataset-split and --seed count"
+)
+
+
+def asked_to_look(argv: list[str]) -> list[str] | None:
+    """The flags with `--look DATASET` as `--dataset DATASET`; None if it is not among them. Raises UserError."""
+    parser = OneLineParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(LOOK, action="append")
+    given, others = parser.parse_known_args(argv)
+    if given.look is None or {"-h", "--help"} & set(others):
+        return None
+    return [*others, *(part for dataset in given.look for part in (flag_of("DATASET"), dataset))]
 
 
 def asked_of_results(argv: list[str]) -> tuple[str, list[str], list[str]] | None:

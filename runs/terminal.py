@@ -41,10 +41,11 @@ def _one_line_for_imports(otherwise):
     return hook
 
 
-def ended(status: int, reason: str) -> int:
-    """Says why the program ends, and gives back its exit status."""
+def ended(status: int, reason: str, example: tuple[str, ...] = ()) -> int:
+    """Says why the program ends, with lines of an example below, and gives back its exit status."""
     with suppress(OSError):  # nobody can be told if what is printed goes to a full disk
-        print(f"run_experiment.py: {one_line(reason)}", file=sys.stderr, flush=True)
+        lines = [f"run_experiment.py: {one_line(reason)}", *(f"    {line}" for line in example)]
+        print("\n".join(lines), file=sys.stderr, flush=True)
     return status
 
 
@@ -70,13 +71,21 @@ def results_table(summary: dict) -> str:
         "",
         f"Records: {summary['n_records']:,}, with errors: {summary['n_errors']:,}, without a"
         f" {CONFIDENCE_TITLES[name]}: {missing:,}.",
-        f"Questions: {questions['used']:,} of {questions['loaded']:,}. Rows skipped: {questions['n_skipped']:,}"
-        f"{' (config.json lists them)' if questions['n_skipped'] else ''}.",
+        _questions_line(questions),
         f"Budget audit: {summary['n_records']:,} records, largest overshoot {summary['largest_overshoot']} tokens.",
         f"Thinking tokens: {sampled:,} sampled; "
         + (f"the {cells} cells run one by one would have sampled {alone:,}." if cells > 1 else "one cell."),
     ]
     return "\n".join(lines)
+
+
+def _questions_line(questions: dict) -> str:
+    """How many of the questions were used, in how many rows of the data set they stand, and how many were skipped."""
+    listed = " (config.json lists them)" if questions["n_skipped"] else ""
+    return (
+        f"Questions: {questions['used']:,} of {questions['loaded']:,} in {questions['n_rows']:,} rows."
+        f" Rows skipped: {questions['n_skipped']:,}{listed}."
+    )
 
 
 def answer_text(comparisons: dict) -> str:

@@ -22,7 +22,7 @@ SPANS = {  # smallest and largest value of those not in [0, 1]
     "augrc": (0.0, 0.5),
     "log_score": (0.0, -math.log(metrics.LOG_SCORE_CLIP)),
 }
-AREAS = ("aurc", "augrc")  # of errors: no more is known of them than of the accuracy
+AREAS = ("aurc", "augrc", "e_aurc")  # of errors: no more is known of them than of the accuracy
 
 
 def metric_intervals(
@@ -42,7 +42,9 @@ def metric_intervals(
     Two pseudo-questions are added, one all wrong and one all right, their confidences spread evenly over the observed
     ones, and the standard error is that of the jackknife over questions with them. It is thus above zero without a
     single error. The effective number of records is how many independent ones a proportion would need for that error.
-    Student's t with the number of groups less one stands in for the normal quantile.
+    Student's t with the number of groups less one stands in for the normal quantile. An accuracy has Wilson's interval.
+    The others are more skewed than a proportion: theirs is the hull of the ends around the observed value and of those
+    around the value with the pseudo-questions.
     """
     utilities = {utility_name(cost): cost for cost in wrong_answer_costs}
     names = [name for name in metrics.METRICS if name not in NO_INTERVAL]
@@ -56,28 +58,35 @@ def metric_intervals(
     n_independent = _independent_records(centre["accuracy"], error["accuracy"], per_question)
     intervals = {}
     for name in names:
-        low, high = SPANS.get(name, (0.0, 1.0))
-        share, share_error = (centre[name] - low) / (high - low), error[name] / (high - low)
         too_few = name == "auroc" and _fewest_of_a_class(confidence, is_correct, question_index) < FEWEST_OF_A_CLASS
-        if observed[name] is None or too_few or not share_error > 0:
-            intervals[name] = None
-            continue
-        n = share * (1 - share) / share_error**2
-        if name == "accuracy":
-            n = n_independent
-        elif name in AREAS:
-            n = min(n, n_independent)
-        ends = wilson_interval((observed[name] - low) / (high - low), n, quantile)
-        intervals[name] = {
-            "low": max(low, min(observed[name], low + (high - low) * ends[0])),
-            "high": min(high, max(observed[name], low + (high - low) * ends[1])),
-        }
+        has_interval = observed[name] is not None and not too_few and error[name] > 0
+        values = observed[name], centre[name], error[name]
+        span = SPANS.get(name, (0.0, 1.0))
+        intervals[name] = _interval(name, span, *values, n_independent, quantile) if has_interval else None
     for name, cost in utilities.items():
         given = np.any(confidence >= break_even(cost))
         value = expected_utility(confidence, is_correct, cost)
         margin = quantile * _utility_error(value, error[name], cost, len(questions))
-        intervals[name] = {"low": max(-cost, value - margin), "high": min(1.0, value + margin)} if given else None
+        ends = {"low": max(-cost, value - margin), "high": min(1.0, value + margin)}
+        intervals[name] = {end: float(number) for end, number in ends.items()} if given else None
     return intervals
+
+
+def _interval(name, span, observed, centre, error, n_independent, quantile):
+    """low and high of a metric; centre, error: with pseudo-questions, as _jackknife returns them."""
+    low, high = span
+    width = high - low
+    shares = (observed - low) / width, (centre - low) / width
+    n = shares[1] * (1 - shares[1]) / (error / width) ** 2
+    if name == "accuracy":
+        n, shares = n_independent, shares[:1]
+    elif name in AREAS:
+        n = min(n, n_independent)
+    lower, upper = np.array([wilson_interval(share, n, quantile) for share in shares]).T
+    return {
+        "low": float(max(low, min(observed, low + width * lower.min()))),
+        "high": float(min(high, max(observed, low + width * upper.max()))),
+    }
 
 
 def _utility_error(value, error, cost, n_questions):

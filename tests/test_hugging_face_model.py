@@ -384,7 +384,7 @@ def test_the_real_vocabulary_runs(tmp_path, qwen3_encoder):
     )
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     model = load_model(tmp_path)
-    assert model.dtype == "bfloat16"
+    assert model.identity()["dtype"] == "bfloat16"
     for reading in model.read_thoughts([request(1, (0, 5, 20))])[0]:
         assert reading.thinking_tokens == reading.cap
         assert len(reading.readouts["confidence"].probabilities) == 101

@@ -155,9 +155,11 @@ IDENTITY_SETTINGS = {
 QUESTION = Question("q", "Why?", ("x", "y"), 0, None)
 
 
-def identity_hash(settings=(), cells=(20, 0.5), question=QUESTION, encoder=None, dtype="float32", device="cpu"):
+def identity_hash(
+    settings=(), cells=(20, 0.5), question=QUESTION, encoder=None, dtype="float32", device="cpu", engine=None
+):
     """Of a run with one part of it changed."""
-    model = SimpleNamespace(dtype=dtype, device=torch.device(device))
+    model = SimpleNamespace(identity=lambda: {"dtype": dtype, "device_type": device} | (engine or {}))
     cells = make_cells([cells[0]], [cells[1]])
     settings = IDENTITY_SETTINGS | dict(settings)
     return sha256_of(identity.run_identity(settings, cells, [question], encoder or FakeEncoder(), model))
@@ -173,6 +175,7 @@ OTHER_PARTS = {
     "key": {"question": replace(QUESTION, correct_option=1)},
     "question id": {"question": replace(QUESTION, question_id="q2")},
     "dtype": {"dtype": "bfloat16"}, "device type": {"device": "cuda"},
+    "engine": {"engine": {"engine": {"name": "vllm"}}},
     "chat frame": {"encoder": FakeEncoder(frame="of another day")}, "closing": {"encoder": FakeEncoder(closing="x")},
     "tokenizer": {"encoder": FakeEncoder(tokenizer="x")}, "model": {"encoder": FakeEncoder(model="x")},
 }  # fmt: skip
@@ -389,7 +392,7 @@ def test_one_question_too_long_for_the_model_is_skipped_with_its_reason(argument
     assert re.fullmatch(reason, skipped["reason"])
     said = capsys.readouterr().out
     assert f"Skipping 1 of 3 questions, listed in config.json; question 'q1': {skipped['reason']}\n" in said
-    assert "Questions: 2 of 3. Rows skipped: 1 (config.json lists them)." in said
+    assert "Questions: 2 of 3 in 3 rows. Rows skipped: 1 (config.json lists them)." in said
     assert {key[:2] for key in records_by_key(folder)} == {("q0", 0), ("q0", 1), ("q2", 0), ("q2", 1)}
     assert list(run_problems(folder)) == []
     written = (folder / "records.jsonl").read_bytes()
@@ -700,10 +703,10 @@ def test_check_is_a_flag_of_its_own(finished, capsys):
 
 
 def refusal(arguments, capsys):
-    """The one line on stderr of a run that is refused before any result is written."""
+    """The one line on stderr of a run that is refused before any result is written; an example may stand below it."""
     capsys.readouterr()
     assert run_experiment.main(arguments) == 2
-    lines = capsys.readouterr().err.strip().split("\n")
+    lines = [line for line in capsys.readouterr().err.strip().split("\n") if not line.startswith("    ")]
     assert len(lines) == 1
     assert lines[0].startswith("run_experiment.py: ")
     return lines[0]

@@ -1,11 +1,12 @@
-"""Weights of a model loaded with transformers, and the trials that show whether this program can read them."""
+"""Weights of a model loaded with transformers: what it must be, and the trials that show whether they can be read."""
+import copy
 import re
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, DynamicCache
 
 from basics.errors import UserError
 from basics.hub_faults import HUB_ERRORS, hub_fault
@@ -16,13 +17,58 @@ from thinking.slot_cache import Fork
 from thinking.thoughts import Thought
 
 
+def check_architecture(model_name: str, config) -> None:
+    """Raises UserError for a model that this program's own decoder cannot read; no weights are needed.
+
+    One cache must serve every cap, so all layers need full attention. Quantised weights need packages of their own.
+    """
+    other_engine = "or set ENGINE to vLLM (docs/engines.md)"
+    for part in (config, config.get_text_config(decoder=True)):
+        for name in ("quantization_config", "compression_config"):
+            if found := getattr(part, name, None):
+                method = found.get("quant_method") if isinstance(found, dict) else getattr(found, "quant_method", None)
+                how = getattr(method, "value", method) or name
+                raise UserError(
+                    f"model_name = {model_name!r}: its weights are quantised ({how}); name the checkpoint"
+                    " that they were made from, with its weights in bfloat16, float16 or float32,"
+                    f" {other_engine}"
+                )
+    config = without_idle_window(config)
+    kinds = {type(layer).__name__ for layer in DynamicCache(config=config).layers} - {"DynamicLayer"}
+    if kinds:
+        raise UserError(
+            f"model_name = {model_name!r}: its cache has layers that cannot be masked and cropped"
+            f" ({', '.join(sorted(kinds))}: sliding window or recurrent state); name a model with full attention,"
+            f" {other_engine}"
+        )
+
+
+def without_idle_window(config):
+    """The configuration, without a sliding window that is at least as long as the context and so never slides.
+
+    So it is in Phi-3-mini-128k: a window of 262,144 tokens, a context of 131,072.
+    """
+    text = config.get_text_config(decoder=True)
+    window, context = getattr(text, "sliding_window", None), getattr(text, "max_position_embeddings", None)
+    if not isinstance(window, int) or not isinstance(context, int) or window < context:
+        return config
+    config = copy.deepcopy(config)
+    text = config.get_text_config(decoder=True)
+    text.sliding_window = None
+    if kinds := getattr(text, "layer_types", None):
+        text.layer_types = ["full_attention" if kind == "sliding_attention" else kind for kind in kinds]
+    return config
+
+
 def load_weights(encoder: PromptEncoder, device):
     """The model, ready to run on the device, or spread over all GPUs if it is "auto". Raises UserError."""
     device_map = "auto" if device == "auto" else {"": device}
     name = encoder.model_name
+    check_architecture(name, encoder.config)
     try:
         model, loading = AutoModelForCausalLM.from_pretrained(
             encoder.weights_folder(),
+            config=without_idle_window(encoder.config),
             dtype="auto",
             device_map=device_map,
             attn_implementation="sdpa",  # takes the boolean masks that read several caps off one cache

@@ -1,6 +1,6 @@
 """Prompts as token ids by the model's own chat template, with the think block open or closed; no weights needed.
 
-Models that can be refused without their weights are refused here.
+Models that no engine can run are refused here.
 """
 import hashlib
 import json
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoTokenizer, DynamicCache
+from transformers import AutoConfig, AutoTokenizer
 
 from basics.errors import UserError
 from basics.hub_faults import HUB_ERRORS, fetched, hub_fault
@@ -18,6 +18,11 @@ from thinking.bounded_text import TextError, bounded_text
 from thinking.model_interface import Readout, ThoughtRequest
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+# Tags of other models' think blocks: Seed-OSS, Magistral, and models tuned with tags of their own
+_TAGS = (
+    (THINK_OPEN, THINK_CLOSE), ("<seed:think>", "</seed:think>"), ("[THINK]", "[/THINK]"), ("<thought>", "</thought>"),
+    ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"),
+)  # fmt: skip
 OPENING = "<think>\n"
 NATURAL_CLOSING = "</think>\n\n"
 # Qwen's own early-stopping text: "Thinking Budget" in the Qwen3 report (arXiv 2505.09388, section 4.3)
@@ -31,7 +36,8 @@ _SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]  # all of a model but i
 
 _USER_TEXT_MARK, _ASSISTANT_TEXT_MARK = "USER-TEXT-STANDS-HERE", "ASSISTANT-TEXT-STANDS-HERE"
 _BARS = re.compile("<[|\uff5c][^<>]*[|\uff5c]>")  # U+FF5C is the wide bar of DeepSeek's vocabularies
-_MARKER = re.compile(rf"{_BARS.pattern}|</?(think|tool_call|tool_response)>")
+_THINK_TAGS = "|".join(re.escape(tag) for pair in _TAGS for tag in pair)
+_MARKER = re.compile(rf"{_BARS.pattern}|</?(tool_call|tool_response)>|{_THINK_TAGS}")
 _TURN_BEGINS = re.compile(r"\b(?:assistant|model|bot|response)\b|</\w+>|\[/\w+\]", re.IGNORECASE)
 
 
@@ -47,8 +53,8 @@ class PromptEncoder:
     """Turns a user text into token ids by the model's own chat template; text can never become a control token.
 
     model_name: for messages. config, tokenizer: of transformers. folder: of the model's files, None if there is none.
-    Raises UserError for a model that this program cannot run: no chat template, a cache that
-    cannot be masked and cropped.
+    Raises UserError for a model that no engine can run here: no fast tokenizer, no chat
+    template, an encoder beside the decoder.
     """
 
     def __init__(self, model_name: str, config, tokenizer, folder: Path | None = None):
@@ -60,7 +66,8 @@ class PromptEncoder:
             if added.special or _is_marker(added.content, str(tokenizer.chat_template))
         }
         id_of = {text: token_id for token_id, text in self.control_tokens.items()}
-        self.think_open_id, self.think_close_id = id_of.get(THINK_OPEN), id_of.get(THINK_CLOSE)  # None: no such token
+        self.tags = _tags_of(str(tokenizer.chat_template), id_of)
+        self.think_open_id, self.think_close_id = map(id_of.get, self.tags)  # None: no such token
         self._plain_tokenizer = _without_tokens(self.tokenizer, set(self.control_tokens.values()))
         self._readout_lengths: dict[Readout, int] = {}
         self._turn = {thinking: self._render_turn(thinking) for thinking in (True, False)}
@@ -74,8 +81,11 @@ class PromptEncoder:
         try:
             if not folder.is_dir():
                 folder = fetched(model_name, _SMALL_FILES)
+            _check_no_adapter(model_name, folder)
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        except UserError:
+            raise
         except HUB_ERRORS as error:
             raise UserError(f"model_name = {model_name!r}: {hub_fault(error, hub_page(model_name))}") from error
         except Exception as error:  # transformers checks few of the values in a file, and raises anything
@@ -99,9 +109,21 @@ class PromptEncoder:
 
     @property
     def can_think(self) -> bool:
-        """Whether the chat template opens a think block, or closes one when told not to think."""
+        """Whether the template opens a think block, closes one when told not to think, or leaves it to the model."""
         tails = {thinking: after for thinking, (_, after) in self._turn.items()}
-        return _block_is_open(tails[True]) or (THINK_CLOSE in tails[False] and THINK_CLOSE not in tails[True])
+        closes = self.tags[1] in tails[False] and self.tags[1] not in tails[True]
+        return self._is_open(tails[True]) or closes or self._opens_by_itself
+
+    @property
+    def _opens_by_itself(self) -> bool:
+        """Whether the model opens its think block: no prompt has a tag, and the template knows what closes a thought.
+
+        So do R1 distills of the first days and Seed-OSS; a model that does not think has a template without tags.
+        """
+        if self.think_open_id is None or self.think_close_id is None:
+            return False
+        no_tag = not any(tag in after for _, after in self._turn.values() for tag in self.tags)
+        return no_tag and self.tags[1] in str(self.tokenizer.chat_template)
 
     def check_thinking(self) -> None:
         """Raises UserError unless the model has a think block that a cap can close."""
@@ -112,7 +134,7 @@ class PromptEncoder:
             )
         if self.think_close_id is None or self.think_open_id is None:
             raise UserError(
-                f"model_name = {self.model_name!r}: {THINK_OPEN} and {THINK_CLOSE} are not single tokens of its"
+                f"model_name = {self.model_name!r}: {self.tags[0]} and {self.tags[1]} are not single tokens of its"
                 " vocabulary, so it runs only with TOTAL_BUDGET = 0"
             )
 
@@ -120,10 +142,11 @@ class PromptEncoder:
         """Prompt with its think block open (thinking) or closed or absent (not thinking)."""
         before, after = self._turn[thinking]
         template_ids = self.encode_control(before) + self.encode_plain(user_text) + self.encode_control(after)
-        if thinking:
-            added = [] if _block_is_open(after) else self.encode_control(OPENING)
-        else:
-            added = self.encode_control(UNASKED_BLOCK_CLOSING) if _block_is_open(after) else []
+        opening = "" if self._is_open(after) else OPENING
+        if not thinking:
+            opening = OPENING if self._opens_by_itself else ""
+            opening += UNASKED_BLOCK_CLOSING if self._is_open(after) or opening else ""
+        added = self.encode_control(self._with_tags(opening))
         ids = template_ids + added
         assert self._block_is_open_in(ids) == thinking, "the think block is not as the cap asks for"
         return Prompt(ids, len(added))
@@ -162,14 +185,19 @@ class PromptEncoder:
         """
         return [list(self._turn[thinking]) for thinking in (True, False)]
 
-    @staticmethod
-    def closing_texts() -> list[str]:
+    def closing_texts(self) -> list[str]:
         """All texts around a thought that do not come from the template; part of a run's identity."""
-        return [OPENING, NATURAL_CLOSING, CAPPED_CLOSING, UNASKED_BLOCK_CLOSING]
+        texts = [OPENING, NATURAL_CLOSING, CAPPED_CLOSING, UNASKED_BLOCK_CLOSING]
+        without_thinking = [OPENING + UNASKED_BLOCK_CLOSING] if self._opens_by_itself else []
+        return [self._with_tags(text) for text in [*texts, *without_thinking]]
 
     def encode_closing(self, stopped: str) -> list[int]:
         """Ids that close a thought that ended so: "natural", "capped", or "none" (nothing to close)."""
-        return self.encode_control({"natural": NATURAL_CLOSING, "capped": CAPPED_CLOSING, "none": ""}[stopped])
+        text = {"natural": NATURAL_CLOSING, "capped": CAPPED_CLOSING, "none": ""}[stopped]
+        return self.encode_control(self._with_tags(text))
+
+    def _with_tags(self, text: str) -> str:
+        return text.replace(THINK_OPEN, self.tags[0]).replace(THINK_CLOSE, self.tags[1])
 
     def tokens_needed(self, request: ThoughtRequest) -> int:
         """Tokens of context that the request takes at its largest cap: prompt, thought, closing, longest read-out."""
@@ -208,11 +236,7 @@ class PromptEncoder:
     def _render_turn(self, thinking: bool) -> tuple[str, str]:
         turn = [{"role": "user", "content": _USER_TEXT_MARK}]
         try:
-            rendered = bounded_text(
-                lambda: self.tokenizer.apply_chat_template(
-                    turn, tokenize=False, add_generation_prompt=True, enable_thinking=thinking
-                )
-            )
+            rendered = bounded_text(lambda: self._render(turn, thinking, add_generation_prompt=True))
         except TextError as fault:
             raise UserError(f"model_name = {self.model_name!r}: its chat template {fault}") from None
         parts = rendered.split(_USER_TEXT_MARK)
@@ -223,6 +247,11 @@ class PromptEncoder:
             )
         return parts[0], parts[1]
 
+    def _render(self, turns: list[dict], thinking: bool, **options) -> str:
+        """By the chat template, with both names that templates have for the switch (Qwen3's, and DeepSeek-V3.1's)."""
+        switch = {"enable_thinking": thinking, "thinking": thinking}
+        return self.tokenizer.apply_chat_template(turns, tokenize=False, **switch, **options)
+
     def _check_no_other_block(self) -> None:
         """Raises UserError if a prompt ends inside a block that think tags do not open.
 
@@ -230,21 +259,19 @@ class PromptEncoder:
         """
         for thinking in (False, True) if self.can_think else (False,):
             tail = self._turn[thinking][1]
-            if _opens_another_block(tail, self._head_of_finished_turn(thinking)):
+            if _opens_another_block(tail, self._head_of_finished_turn(thinking), self.tags):
                 last_line = tail.strip().rpartition("\n")[2][-60:]
                 raise UserError(
                     f"model_name = {self.model_name!r}: its chat template ends the prompt with {last_line!r}, inside a"
-                    f" block that is not {THINK_OPEN} and that this program cannot close, so it cannot be run with any"
-                    " budget"
+                    f" block that is not {self.tags[0]} and that this program cannot close, so it cannot be run with"
+                    " any budget"
                 )
 
     def _head_of_finished_turn(self, thinking: bool) -> str | None:
         """What the template puts between a user's text and the assistant's; None if it cannot show an assistant's."""
         turns = [{"role": "user", "content": _USER_TEXT_MARK}, {"role": "assistant", "content": _ASSISTANT_TEXT_MARK}]
         try:
-            rendered = bounded_text(
-                lambda: self.tokenizer.apply_chat_template(turns, tokenize=False, enable_thinking=thinking)
-            )
+            rendered = bounded_text(lambda: self._render(turns, thinking))
         except TextError:
             return None
         after_user = rendered.partition(_USER_TEXT_MARK)[2]
@@ -255,9 +282,14 @@ class PromptEncoder:
         tags = [token_id for token_id in ids if token_id in (self.think_open_id, self.think_close_id)]
         return bool(tags) and tags[-1] == self.think_open_id
 
+    def _is_open(self, rendered: str) -> bool:
+        return rendered.rstrip().endswith(self.tags[0])
 
-def _block_is_open(rendered: str) -> bool:
-    return rendered.rstrip().endswith(THINK_OPEN)
+
+def _tags_of(template: str, id_of: dict[str, int]) -> tuple[str, str]:
+    """The first tags that are control tokens and of which the template names one; <think> and </think> without any."""
+    named = (pair for pair in _TAGS if pair[0] in template or pair[1] in template)
+    return next((pair for pair in named if id_of.keys() >= set(pair)), _TAGS[0])
 
 
 def _is_marker(text: str, template: str) -> bool:
@@ -272,28 +304,28 @@ def _is_marker(text: str, template: str) -> bool:
     return text in template and bool(text.strip()) and not re.fullmatch(r"\w+", text)
 
 
-def _opens_another_block(tail: str, head: str | None) -> bool:
+def _opens_another_block(tail: str, head: str | None, tags: tuple[str, str]) -> bool:
     """Whether a prompt's tail opens something that a finished turn does not have before the assistant's text.
 
     tail: after the user's text; head: between the user's text and the assistant's, None if unknown. Think blocks do not
     count, closed or open. Without a head the tail itself must say whose turn it is: then only marks and tokens between
     bars may follow the role, or the tag that closes the user's turn.
     """
-    tail = _without_think_block(tail)
+    tail = _without_think_block(tail, *tags)
     if head is not None:
-        head = _without_think_block(head)
+        head = _without_think_block(head, *tags)
         return not (head.startswith(tail) or head.endswith(tail.lstrip()))
     *_, after = _TURN_BEGINS.split(tail)
     return after != tail and bool(re.search(r"\w", _BARS.sub("", after)))
 
 
-def _without_think_block(text: str) -> str:
+def _without_think_block(text: str, opening: str, closing: str) -> str:
     """The text without a think block at its end, closed or open, and without white space there."""
     text = text.rstrip()
-    if not text.endswith(THINK_CLOSE):
-        return text.removesuffix(THINK_OPEN).rstrip()
-    text = text.removesuffix(THINK_CLOSE)
-    before, opened, _ = text.rpartition(THINK_OPEN)
+    if not text.endswith(closing):
+        return text.removesuffix(opening).rstrip()
+    text = text.removesuffix(closing)
+    before, opened, _ = text.rpartition(opening)
     return (before if opened else text).rstrip()
 
 
@@ -302,10 +334,28 @@ def _check_name(model_name: str, folder: Path) -> None:
     looks_local = folder.is_absolute() or model_name.startswith(".") or model_name.count("/") > 1
     if looks_local and not folder.is_dir():
         raise UserError(f"model_name = {model_name!r}: no such folder")
+    if folder.is_dir():
+        _check_no_adapter(model_name, folder)
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise UserError(f"model_name = {model_name!r}: the folder holds no model (no config.json)")
     if not folder.is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model_name):
         raise UserError(f"model_name = {model_name!r}: neither a folder nor a hub id (owner/name)")
+
+
+def _check_no_adapter(model_name: str, folder: Path) -> None:
+    """Raises UserError if an adapter lies there: beside a base model it would be ignored, alone it is no model."""
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        return
+    try:
+        base = json.loads(path.read_bytes()).get("base_model_name_or_path")
+    except (ValueError, AttributeError, RecursionError):  # it need not be readable to be refused
+        base = None
+    of_model = f" for {base!r}"[:200] if isinstance(base, str) and base else ""
+    raise UserError(
+        f"model_name = {model_name!r}: it holds an adapter{of_model} (adapter_config.json); merge it into its model"
+        " (merge_and_unload of the library peft) and name the folder where the merged model is saved"
+    )
 
 
 def _weight_files(folder: Path) -> list[str]:
@@ -322,7 +372,6 @@ def _check_can_run(model_name, config, tokenizer):
     if not tokenizer.encode("Answer:", add_special_tokens=False):  # transformers makes an empty one and says nothing
         raise UserError(f"model_name = {model_name!r}: its tokenizer has no vocabulary (is tokenizer.json missing?)")
     _check_config(model_name, config.get_text_config(decoder=True), tokenizer)
-    _check_unquantised(model_name, config)
     context = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
     if not isinstance(context, int) or context < 1:
         raise UserError(f"model_name = {model_name!r}: its configuration does not say how long its context is")
@@ -330,13 +379,6 @@ def _check_can_run(model_name, config, tokenizer):
         raise UserError(f"model_name = {model_name!r}: its tokenizer has no chat template; a chat model is needed")
     if config.is_encoder_decoder:
         raise UserError(f"model_name = {model_name!r}: an encoder-decoder model; a decoder-only model is needed")
-    kinds = {type(layer).__name__ for layer in DynamicCache(config=config).layers}
-    if kinds - {"DynamicLayer"}:
-        raise UserError(
-            f"model_name = {model_name!r}: its cache has layers that cannot be masked and cropped"
-            f" ({', '.join(sorted(kinds - {'DynamicLayer'}))}: sliding window or recurrent state); full attention is"
-            " needed"
-        )
 
 
 def _check_config(model_name, config, tokenizer):
@@ -348,18 +390,6 @@ def _check_config(model_name, config, tokenizer):
             f"model_name = {model_name!r}: its tokenizer has token {max(text_ids):,}, and its configuration a"
             f" vocabulary of {size:,} (vocab_size); they are not of one model"
         )
-
-
-def _check_unquantised(model_name, config):
-    """Raises UserError for quantised weights: they need other packages and kernels."""
-    for name in ("quantization_config", "compression_config"):
-        found = getattr(config, name, None) or getattr(config.get_text_config(decoder=True), name, None)
-        if found:
-            method = found.get("quant_method") if isinstance(found, dict) else getattr(found, "quant_method", None)
-            raise UserError(
-                f"model_name = {model_name!r}: its weights are quantised ({getattr(method, 'value', method) or name});"
-                " name the checkpoint that they were made from, with its weights in bfloat16, float16 or float32"
-            )
 
 
 def unusable(what: str, error: BaseException) -> str:

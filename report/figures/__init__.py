@@ -1,4 +1,7 @@
-"""The figures of a run, drawn from its summary.json alone into `figures/` of the run folder."""
+"""The figures of a run, drawn from its summary.json alone into `figures/` of the run folder.
+
+That of a cascade is drawn from cascade.json, where there is one.
+"""
 import os
 import sys
 from contextlib import suppress
@@ -18,7 +21,8 @@ from matplotlib.style import context as style_context
 
 from basics.errors import UserError
 from basics.files import make_folder, reason, written_anew
-from report.figures import against_ratio, cost_frontier, position_bias, reliability, risk_coverage, saturation
+from report.cascade_results import cascade_errors_told, read_cascade
+from report.figures import against_ratio, cascade, cost_frontier, position_bias, reliability, risk_coverage, saturation
 from report.figures.parts import STYLE
 from report.summary_errors import summary_errors_told
 from runs.results_folder import read_summary
@@ -35,7 +39,7 @@ FIGURES = (
 
 
 def draw_figures(folder: Path) -> list[Path]:
-    """Draws every figure of FIGURES into `figures/` of a run folder; returns the files, in that order.
+    """Draws every figure of FIGURES, and that of a cascade, into `figures/` of a run folder; returns the files.
 
     The same summary gives the same bytes. Raises UserError if the summary is missing or cannot be drawn (no file is
     then written), or if the files cannot be written.
@@ -44,6 +48,24 @@ def draw_figures(folder: Path) -> list[Path]:
     summary = read_summary(path)
     with summary_errors_told(path):
         drawn = {folder / "figures" / figure.file_name: figure.draw(summary) for figure in FIGURES}
+    drawn |= _cascade_figure(folder)
+    return _save_all(folder, drawn)
+
+
+def draw_cascade_figure(folder: Path) -> list[Path]:
+    """Draws the figure of `cascade.json` alone, if there is one, into `figures/`; returns its file in a list."""
+    return _save_all(folder, _cascade_figure(folder))
+
+
+def _cascade_figure(folder: Path) -> dict[Path, Figure]:
+    content = read_cascade(folder)
+    if content is None:
+        return {}
+    with cascade_errors_told(folder):
+        return {folder / "figures" / cascade.FIGURE.file_name: cascade.FIGURE.draw(content)}
+
+
+def _save_all(folder: Path, drawn: dict[Path, Figure]) -> list[Path]:
     try:
         make_folder(folder / "figures")
         for file, figure in drawn.items():

@@ -1,3 +1,4 @@
+import gzip
 import itertools
 import json
 import random
@@ -153,13 +154,13 @@ def test_parquet_and_a_json_list_give_what_json_lines_give(name, tmp_path):
     assert load_rows(rows, tmp_path) == expected
 
 
-def test_an_unknown_shape_is_refused_with_the_fields_found_and_the_shapes_known(tmp_path):
+def test_an_unknown_shape_is_refused_with_what_is_missing_and_the_fields_found(tmp_path):
     for rows in ([{"prompt": "Q?", "gold": 1}], {"prompt": "Q?", "gold": 1}):
         path = tmp_path / "rows.json"
         path.write_text(json.dumps(rows))
         message = refusal(path)
-        assert "fields found: prompt, gold; shapes known: " in message
-        assert "AQuA-RAT (question, options, correct)" in message
+        assert "no field for the options" in message
+        assert "fields found: prompt, gold; the simplest shape is a .csv file such as" in message
 
 
 # --- Dirt ----------------------------------------------------------------------------------------------------------
@@ -185,8 +186,8 @@ def test_an_unknown_shape_is_refused_with_the_fields_found_and_the_shapes_known(
         (mmlu_row(answer=None), "no key"),
         (mmlu_row(id=["a"]), "the id is list, not text"),
         (teleqna_row(answer="option 3: z"), "the key names no option"),
-        (teleqna_row(answer=f"option {'9' * 5000}"), "its answer does not begin with an option number"),
-        (teleqna_row(answer="x"), "its answer does not begin with an option number"),
+        (teleqna_row(answer=f"option {'9' * 5000}"), "the key names no option"),
+        (teleqna_row(answer="q"), "the key names no option"),
         (teleqna_row(**{"option 4": "z"}), "its option numbers do not run 1, 2, 3, ..."),
         (teleqna_row(**{"option 2": ""}), "1 options; 2 to 26 are allowed"),
         (arc_row("A", labels=["A"]), "choices has not as many labels as texts"),
@@ -268,7 +269,11 @@ def test_a_source_without_one_usable_row_is_refused_with_count_and_reasons(tmp_p
         ("a.csv", b"question,choices,answer\nQ?,x,y,1\n", "1 x it has more cells than the header"),
         ("a.parquet", b"", "broken parquet: "),
         ("a.parquet", b"PAR1 not really PAR1", "broken parquet: "),
-        ("a.tsv", b"question\tanswer\n", "it has the suffix '.tsv'; allowed is a hub id or a file: .json, "),
+        ("a.xlsx", b"PK", "it has the suffix '.xlsx'; allowed is a hub id, a folder that `save_to_disk` wrote, or a"),
+        ("a.tsv", b"question\tanswer\n", "it holds no rows"),
+        ("a.jsonl.gz", b"no gzip", "Not a gzipped file"),
+        ("a.json.gz", gzip.compress(b"[{}]", mtime=0)[:-9], "broken gzip: Compressed file ended before the end"),
+        ("a.json", b"\xff\xfe[", "is not UTF-16; save it as UTF-8"),
     ],
 )
 def test_a_fault_of_a_file_is_one_line_that_names_it(name, content, expected, tmp_path):

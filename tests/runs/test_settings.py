@@ -7,7 +7,7 @@ import pytest
 
 import run_experiment
 from basics.errors import UserError
-from runs.settings import RULES, comments_of_constants, flag_of, read_settings
+from runs.settings import RULES, asked_of_results, comments_of_constants, flag_of, read_settings
 
 DEFAULTS = {name: getattr(run_experiment, name) for name in RULES}
 COMMENTS = comments_of_constants(Path(run_experiment.__file__).read_text(encoding="utf-8"))
@@ -72,6 +72,7 @@ def test_a_list_in_the_constants_sweeps():
         ("CONVENTIONAL_ARM", np.bool_(False), False),
         ("TEMPERATURE", np.float32(0.5), 0.5),
         ("model_name", np.str_("owner/model"), "owner/model"),
+        ("CASCADE_COSTS", ("0.50/M", 2, 1.0, np.float64(0)), ["0.5/M", "2.0", "1.0", "0.0"]),
     ],
 )
 def test_paths_ranges_and_numpy_values_are_the_plain_values_they_stand_for(name, value, plain):
@@ -157,11 +158,26 @@ def test_a_wrong_flag_is_one_line_that_names_it(argv, line):
         ("ANSWER_THINKING_RATIO", np.float64("nan")),
         ("TEMPERATURE", range(1)),
         ("SEED", object()),
+        ("CASCADE_COSTS", []),
+        ("CASCADE_COSTS", ["1/M", -1]),
+        ("CASCADE_COSTS", ["free", 1]),
+        ("CASCADE_COSTS", ["inf", 1]),
+        ("CASCADE_COSTS", [True, 1]),
     ],
 )
 def test_a_wrong_constant_is_refused_by_its_name(name, value):
     with pytest.raises(UserError, match=f"^{name} "):
         settings_of(**{name: value})
+
+
+def test_of_the_verbs_only_the_cascade_takes_settings():
+    assert asked_of_results(["--total-budget", "5"]) is None
+    assert asked_of_results(["--check", "a", "b"]) == ("--check", ["a", "b"], [])
+    flags = ["--cascade-costs", "1/M", "2", "--target-error=0.1"]
+    assert asked_of_results(["--cascade", "a", "b", *flags]) == ("--cascade", ["a", "b"], flags)
+    for argv in ("--check a --seed 1", "--cascade a b --demo", "--cascade a --redraw b"):
+        with pytest.raises(UserError, match=r"^--\w+ reads folders of results and takes no other flag"):
+            asked_of_results(argv.split())
 
 
 def test_a_name_that_is_no_text_is_one_line():

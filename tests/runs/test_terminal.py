@@ -20,7 +20,7 @@ SUMMARY = {
     "target_error": 0.05, "headline_confidence": "confidence", "cells": [EMPTY, FULL],
     "n_records": 2468, "n_errors": 7, "largest_overshoot": 0,
     "sampled_thinking_tokens": {"total": 11_111}, "standalone_thinking_tokens": {"total": 22_222},
-    "run": {"questions": {"used": 40, "loaded": 50, "n_skipped": 6}},
+    "run": {"questions": {"used": 40, "loaded": 50, "n_rows": 56, "n_skipped": 6}},
 }  # fmt: skip
 
 
@@ -38,12 +38,12 @@ def test_every_figure_of_the_table_stands_below_its_name():
 def test_below_the_table_stands_what_was_missing_and_what_sharing_thoughts_saved():
     assert results_table(SUMMARY).split("\n")[5:] == [
         "Records: 2,468, with errors: 7, without a verbalised confidence: 23.",
-        "Questions: 40 of 50. Rows skipped: 6 (config.json lists them).",
+        "Questions: 40 of 50 in 56 rows. Rows skipped: 6 (config.json lists them).",
         "Budget audit: 2,468 records, largest overshoot 0 tokens.",
         "Thinking tokens: 11,111 sampled; the 2 cells run one by one would have sampled 22,222.",
     ]
-    alone = SUMMARY | {"cells": [FULL], "run": {"questions": {"used": 50, "loaded": 50, "n_skipped": 0}}}
-    assert results_table(alone).split("\n")[5] == "Questions: 50 of 50. Rows skipped: 0."
+    alone = SUMMARY | {"cells": [FULL], "run": {"questions": {"used": 50, "loaded": 50, "n_rows": 50, "n_skipped": 0}}}
+    assert results_table(alone).split("\n")[5] == "Questions: 50 of 50 in 50 rows. Rows skipped: 0."
     assert results_table(alone).endswith("Thinking tokens: 11,111 sampled; one cell.")
 
 

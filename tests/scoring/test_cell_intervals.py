@@ -73,6 +73,19 @@ def test_the_design_effect_stays_between_one_and_the_number_of_permutations():
     assert [alternating["low"], alternating["high"]] == pytest.approx(ends, abs=1e-12)
 
 
+@pytest.mark.parametrize("n_wrong", [2, 45])
+def test_an_interval_reaches_over_the_ends_around_the_observed_value_and_around_that_with_pseudo_questions(n_wrong):
+    confidence, is_correct = random_records(8, n=50)[0], np.arange(50) >= n_wrong
+    found = metric_intervals(confidence, is_correct, np.arange(50), 0.2)["brier"]
+    observed = metrics.observed_metrics(confidence, is_correct, 0.2)["brier"]
+    centre, error, _ = cell_intervals._jackknife(confidence, is_correct, np.arange(50), 0.2)
+    n = centre["brier"] * (1 - centre["brier"]) / error["brier"] ** 2
+    ends = [wilson_interval(value, n, stats.t.ppf(0.975, 49)) for value in (observed, centre["brier"])]
+    assert found["low"] == pytest.approx(min(low for low, _ in ends), abs=1e-12)
+    assert found["high"] == pytest.approx(max(high for _, high in ends), abs=1e-12)
+    assert abs(observed - centre["brier"]) > 1e-3
+
+
 # --- the jackknife ---------------------------------------------------------------------------------------------------
 
 

@@ -4,13 +4,19 @@ import shutil
 import pytest
 from tiny_models import CONTROL, TEMPLATES, changed_config, make_tokenizer
 from tokenizers import AddedToken
-from transformers import MistralConfig, Qwen3Config
+from transformers import Qwen3Config
 
 from basics.errors import UserError
 from evaluation_tool import CONFIDENCE_READOUT, P_TRUE_READOUT, answer_prompt, answer_readout, confidence_prompt
 from thinking import bounded_text, prompt_encoder
 from thinking.model_interface import ThoughtRequest
-from thinking.prompt_encoder import PromptEncoder
+from thinking.prompt_encoder import (
+    CAPPED_CLOSING,
+    NATURAL_CLOSING,
+    OPENING,
+    UNASKED_BLOCK_CLOSING,
+    PromptEncoder,
+)
 
 # --- prompts: text is never control ------------------------------------------------------------------------------
 
@@ -159,6 +165,65 @@ def test_tags_that_are_not_single_tokens_cannot_be_capped():
         encoder.check_thinking()
 
 
+TAGS = [
+    ("<seed:think>", "</seed:think>"), ("[THINK]", "[/THINK]"), ("<thought>", "</thought>"),
+    ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"),
+]  # fmt: skip
+
+
+def with_tags(template, opening, closing):
+    """The template with other tags, in a vocabulary where they are single tokens."""
+    template = template.replace("<think>", opening).replace("</think>", closing)
+    return PromptEncoder("a model", Qwen3Config(), make_tokenizer(template, tags=(*CONTROL[3:], opening, closing)))
+
+
+@pytest.mark.parametrize(("opening", "closing"), TAGS)
+@pytest.mark.parametrize("template", ["hybrid", "ignores_switch"])
+def test_other_tags_that_are_single_tokens_are_opened_and_closed_like_qwens(opening, closing, template):
+    encoder = with_tags(TEMPLATES[template], opening, closing)
+    encoder.check_thinking()
+    assert tail_of(encoder, True) == encoder.encode_control(f"{opening}\n")
+    assert tail_of(encoder, False)[-2:] == encoder.encode_control(f"{closing}\n\n")
+    assert encoder.encode_closing("natural") == encoder.encode_control(f"{closing}\n\n")
+    assert encoder.encode_closing("capped")[-2:] == encoder.encode_control(f"{closing}\n\n")
+    assert encoder.decode([encoder.think_open_id, encoder.think_close_id]) == opening + closing
+    assert f"{opening}\n" in encoder.closing_texts()
+    assert "<think>" not in "".join(encoder.closing_texts())
+    assert_text_is_never_control(encoder)
+
+
+def test_a_switch_with_another_name_is_set():
+    template = TEMPLATES["never_thinks"] + "{{- '<think>' if thinking else '</think>' }}"  # as DeepSeek-V3.1
+    encoder = encoder_of(template)
+    encoder.check_thinking()
+    assert tail_of(encoder, True) == encoder.encode_control("<think>")
+    assert tail_of(encoder, False) == encoder.encode_control("</think>")
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("<think>", "</think>"), TAGS[0]])
+def test_a_template_that_leaves_the_block_to_the_model_gets_it_opened_or_closed(opening, closing):
+    """As R1 distills of the first days, whose template only cuts the thoughts out of earlier turns."""
+    template = (
+        "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' + m.content.split('</think>')[-1] }}"
+        "{{- '<|im_end|>\\n' }}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+    )
+    encoder = with_tags(template, opening, closing)
+    encoder.check_thinking()
+    assert tail_of(encoder, True) == encoder.encode_control(f"{opening}\n")
+    assert tail_of(encoder, False) == encoder.encode_control(f"{opening}\n\n{closing}\n\n")
+    assert f"{opening}\n\n{closing}\n\n" in encoder.closing_texts()
+    without_tokens = PromptEncoder("a model", Qwen3Config(), make_tokenizer(template, tags=()))
+    assert tail_of(without_tokens, False) == []
+    with pytest.raises(UserError, match="TOTAL_BUDGET = 0"):
+        without_tokens.check_thinking()
+
+
+def test_qwens_texts_around_a_thought_stay_what_they_were():
+    texts = encoder_of(TEMPLATES["hybrid"]).closing_texts()
+    assert texts == [OPENING, NATURAL_CLOSING, CAPPED_CLOSING, UNASKED_BLOCK_CLOSING]
+
+
 # --- prompts: blocks of another kind --------------------------------------------------------------------------------
 
 TURNS = (
@@ -248,11 +313,6 @@ def test_another_block_that_opens_only_for_thinking_is_refused_too():
 # --- what cannot be run is refused ---------------------------------------------------------------------------------
 
 
-def test_a_cache_that_cannot_be_cropped_is_refused():
-    with pytest.raises(UserError, match="sliding window"):
-        PromptEncoder("a model", MistralConfig(sliding_window=64), make_tokenizer(TEMPLATES["hybrid"]))
-
-
 def test_a_tokenizer_without_chat_template_is_refused():
     with pytest.raises(UserError, match="no chat template"):
         PromptEncoder("a model", Qwen3Config(), make_tokenizer(None))
@@ -318,16 +378,23 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "method", ["awq", "gptq", "bitsandbytes", "compressed-tensors", "hqq", "auto-round", "fp8", "mxfp4", "unheard-of"]
+    ("content", "words"),
+    [
+        ('{"base_model_name_or_path": "owner/base"}', "an adapter for 'owner/base' (adapter_config.json); merge it"),
+        ('{"base_model_name_or_path": 5}', "an adapter (adapter_config.json); merge it"),
+        ("[", "an adapter (adapter_config.json); merge it"),
+    ],
 )
-def test_quantised_weights_are_refused_before_they_are_loaded(tiny_folder, tmp_path, method):
-    quantised = {"quantization_config": {"quant_method": method, "bits": 4}}
+@pytest.mark.parametrize("is_beside_a_model", [True, False])
+def test_a_folder_with_an_adapter_is_refused_in_one_line(tiny_folder, tmp_path, content, words, is_beside_a_model):
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    if not is_beside_a_model:
+        (folder / "config.json").unlink()
+    (folder / "adapter_config.json").write_text(content)
     with pytest.raises(UserError) as caught:
-        PromptEncoder.load(changed_config(tmp_path / "model", tiny_folder, **quantised))
-    assert str(caught.value) == (
-        f"model_name = '{tmp_path}/model': its weights are quantised ({method}); name the checkpoint that they were"
-        " made from, with its weights in bfloat16, float16 or float32"
-    )
+        PromptEncoder.load(str(folder))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

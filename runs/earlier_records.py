@@ -1,0 +1,132 @@
+"""Records that other runs of a SAVE_DIR hold already: a run that grew takes them over and computes only what is new.
+
+More questions, permutations, budgets or ratios make another run, in a folder of its own. A record depends on its own
+question, order and cell alone, so those of a run that is the same in all else are this run's records too: in float32
+the very same, in shorter formats those that were measured.
+"""
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from basics.errors import UserError
+from basics.strict_json import canonical_json, strict_json
+from questions.option_orders import Unit
+from runs.budgets import Cell
+from runs.results_folder import read_config
+
+MAY_GROW = ("cells", "questions", "n_questions", "n_permutations")  # parts of the identity that may differ
+_UNITS_AT_ONCE = 256  # written at a time: bounds memory
+
+Place = tuple[Path, int]  # a journal and the byte at which a line begins
+
+
+@dataclass
+class EarlierRecords:
+    """Where the records of this run's units lie that other runs hold. Without any it is empty.
+
+    cells: of this run. places: by unit and cell. n_records: by name of the run, how many it holds.
+    """
+
+    cells: list[Cell]
+    places: dict[tuple[str, int], dict[tuple, Place]] = field(default_factory=dict)
+    n_records: Counter = field(default_factory=Counter)
+
+    def sources(self, folder: Path) -> list[str]:
+        """Names of the runs that this one takes records from, and has taken before, for `config.json`."""
+        before = read_config(folder) or {}
+        return sorted({*before.get("taken_over_from", []), *self.n_records})
+
+    def remark(self) -> str | None:
+        """A line on what need not be computed; None for nothing."""
+        if not self.n_records:
+            return None
+        whole = sum(len(known) == len(self.cells) for known in self.places.values())
+        return (
+            f"{self.n_records.total():,} records of this run are in {', '.join(sorted(self.n_records))} already and are"
+            f" taken over: {whole:,} units whole, {len(self.places) - whole:,} in part"
+        )
+
+    def cells_left(self, unit: Unit) -> list[Cell]:
+        """The cells that have to be computed."""
+        known = self.places.get(unit.key, {})
+        return [cell for cell in self.cells if _key(cell) not in known]
+
+    def completed(self, unit: Unit, computed: list[dict]) -> list[dict]:
+        """All records of the unit in the order of the cells. computed: those of `cells_left`, in order."""
+        new, known = iter(computed), self.places.get(unit.key, {})
+        return [_read(known[_key(cell)]) if _key(cell) in known else next(new) for cell in self.cells]
+
+    def whole_units(self, units: list[Unit]) -> Iterator[list[list[dict]]]:
+        """Records of the units that need no computing, some units at a time."""
+        whole = [unit for unit in units if not self.cells_left(unit)]
+        for start in range(0, len(whole), _UNITS_AT_ONCE):
+            yield [self.completed(unit, []) for unit in whole[start : start + _UNITS_AT_ONCE]]
+
+
+def find_earlier_records(folder: Path, identity: dict, units: list[Unit], cells: list[Cell]) -> EarlierRecords:
+    """What the run folders beside this one hold of these units in these cells.
+
+    A record counts only if its question, options and caps are the unit's, and if it has no error.
+    """
+    found, by_key = EarlierRecords(cells), {unit.key: unit for unit in units}
+    caps = {_key(cell): (cell.answer_budget, cell.confidence_budget) for cell in cells}
+    for path in sorted(folder.parent.glob("*/records.jsonl")):
+        if path.parent == folder or not _is_same_but_grown(path.parent, identity):
+            continue
+        for offset, record in _lines(path):
+            unit, cell = by_key.get((record["question_id"], record["permutation"])), _cell_key(record)
+            if unit is None or cell not in caps or record["error"] is not None or not _is_of(record, unit, caps[cell]):
+                continue
+            of_unit = found.places.setdefault(unit.key, {})
+            if cell not in of_unit:
+                of_unit[cell] = path, offset
+                found.n_records[path.parent.name] += 1
+    return found
+
+
+def _is_same_but_grown(folder: Path, identity: dict) -> bool:
+    try:
+        other = read_config(folder)
+    except UserError:  # its own run will be told
+        return False
+    if other is None:
+        return False
+    one, two = ({k: v for k, v in each.items() if k not in MAY_GROW} for each in (other["identity"], identity))
+    return canonical_json(one) == canonical_json(two)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict]]:
+    """(byte at which it begins, record) of every line that is a whole record; what comes behind damage is left out."""
+    offset = 0
+    with open(path, "rb") as file:
+        for line in file:
+            try:
+                record = strict_json(line)
+                if not line.endswith(b"\n") or not {"question_id", "permutation", "error"} <= record.keys():
+                    return
+            except (ValueError, AttributeError):
+                return
+            yield offset, record
+            offset += len(line)
+
+
+def _read(place: Place) -> dict:
+    path, offset = place
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return strict_json(file.readline())
+
+
+def _is_of(record: dict, unit: Unit, caps: tuple[int, int]) -> bool:
+    wanted = (unit.question.question, list(unit.options), list(unit.option_order), unit.correct_option, *caps)
+    names = ("question", "options", "option_order", "correct_option", "answer_budget", "confidence_budget")
+    return wanted == tuple(record.get(name) for name in names) and record.get("category") == unit.question.category
+
+
+def _key(cell: Cell) -> tuple:
+    return cell.total_budget, cell.answer_thinking_ratio
+
+
+def _cell_key(record: dict) -> tuple:
+    return record.get("total_budget"), record.get("answer_thinking_ratio")

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from scoring import metrics
-from scoring.utility import expected_utility, resampled_utilities, utility_name
+from scoring.utility import break_even, expected_utility, resampled_utilities, utility_name
 
 FEWEST_QUESTIONS = 10  # below that a metric has no interval
 FEWEST_OF_A_CLASS = 5  # questions with a right answer, and with a wrong one, below which AUROC has no interval
@@ -47,13 +47,11 @@ def metric_intervals(
     around the value with the pseudo-questions.
     """
     utilities = {utility_name(cost): cost for cost in wrong_answer_costs}
-    names = [*(name for name in metrics.METRICS if name not in NO_INTERVAL), *utilities]
+    names = [name for name in metrics.METRICS if name not in NO_INTERVAL]
     questions, question_index = np.unique(question_index, return_inverse=True)
     if len(questions) < FEWEST_QUESTIONS:
-        return dict.fromkeys(names)
+        return dict.fromkeys([*names, *utilities])
     observed = metrics.observed_metrics(confidence, is_correct, target_error)
-    observed |= {name: expected_utility(confidence, is_correct, cost) for name, cost in utilities.items()}
-    spans = SPANS | {name: (-cost, 1.0) for name, cost in utilities.items()}
     centre, error, n_groups = _jackknife(confidence, is_correct, question_index, target_error, utilities)
     quantile = -stdtrit(n_groups - 1, 0.025)
     per_question = np.bincount(question_index)
@@ -63,8 +61,14 @@ def metric_intervals(
         too_few = name == "auroc" and _fewest_of_a_class(confidence, is_correct, question_index) < FEWEST_OF_A_CLASS
         has_interval = observed[name] is not None and not too_few and error[name] > 0
         values = observed[name], centre[name], error[name]
-        span = spans.get(name, (0.0, 1.0))
+        span = SPANS.get(name, (0.0, 1.0))
         intervals[name] = _interval(name, span, *values, n_independent, quantile) if has_interval else None
+    for name, cost in utilities.items():
+        given = np.any(confidence >= break_even(cost))
+        value = expected_utility(confidence, is_correct, cost)
+        margin = quantile * _utility_error(value, error[name], cost, len(questions))
+        ends = {"low": max(-cost, value - margin), "high": min(1.0, value + margin)}
+        intervals[name] = {end: float(number) for end, number in ends.items()} if given else None
     return intervals
 
 
@@ -83,6 +87,15 @@ def _interval(name, span, observed, centre, error, n_independent, quantile):
         "low": float(max(low, min(observed, low + width * lower.min()))),
         "high": float(min(high, max(observed, low + width * upper.max()))),
     }
+
+
+def _utility_error(value, error, cost, n_questions):
+    """The standard error with two further questions, one answered right and one wrong, whatever the confidences.
+
+    The pseudo-questions of _jackknife withhold their answers as often as the others do, and so say too little of a loss
+    that is rare and large: at cost 19 and 200 questions intervals without these held the truth in 0.65 to 0.94.
+    """
+    return np.sqrt(error**2 + ((1 - value) ** 2 + (cost + value) ** 2) / n_questions**2)
 
 
 def _fewest_of_a_class(confidence, is_correct, question_index):

@@ -212,10 +212,11 @@ def test_the_utility_has_an_interval_in_its_own_span_unless_every_answer_is_with
     assert without_costs == {name: value for name, value in intervals.items() if not name.startswith("utility")}
 
 
-def test_the_interval_of_a_utility_without_a_threshold_is_that_of_the_accuracy_on_another_scale():
-    """Every answer is given at cost 1, so the utility is twice the accuracy minus 1; its hull reaches further down."""
-    is_correct = np.arange(60) % 5 > 0
-    intervals = metric_intervals(np.full(60, 0.9), is_correct, np.arange(60), 0.05, [1])
-    expected = {end: 2 * value - 1 for end, value in intervals["accuracy"].items()}
-    expected["low"] -= 2 * (48 / 60 - 49 / 62)  # 48 are right, with pseudo-questions 49
-    assert intervals["utility_at_cost_1"] == pytest.approx(expected, abs=0.005)
+def test_the_interval_of_a_utility_counts_one_more_right_and_one_more_wrong_answer():
+    """None of 50 answers is wrong: the spread is that of the two added questions alone, a loss of 20 and no gain."""
+    intervals = metric_intervals(np.full(50, 0.99), np.ones(50, dtype=bool), np.arange(50), 0.05, [19])
+    low, high = intervals["utility_at_cost_19"].values()
+    assert high == 1
+    jackknife = np.sqrt(20**2 / 52 * 51 / 52 / 51)  # of 51 answers worth 1 and one worth -19
+    expected = 1 - stats.t.ppf(0.975, 49) * np.sqrt(jackknife**2 + 20**2 / 50**2)
+    assert low == pytest.approx(expected, rel=0.02)

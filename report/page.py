@@ -18,7 +18,8 @@ from report.figures.cascade import FIGURE as CASCADE_FIGURE
 from report.figures.parts import ResultFigure
 from report.summary_errors import summary_errors_told
 from runs.results_folder import read_summary
-from scoring.criteria import CONFIDENCE_TITLES, criteria
+from scoring.criteria import criteria
+from scoring.record_schema import CONFIDENCE_TITLES
 
 MAX_EMBEDDED_BYTES = 100_000_000  # bytes of records in the page; a laptop's browser still opens such a page in seconds
 MAX_LISTED_ROWS = 200  # skipped rows and notes in the page; config.json has all of them

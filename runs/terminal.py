@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import fill
 
 from basics.errors import one_line
-from scoring.criteria import CONFIDENCE_TITLES
+from scoring.record_schema import CONFIDENCE_TITLES
 
 
 def set_up() -> None:

@@ -1,16 +1,8 @@
-"""What a split can be chosen by, for whom each criterion is right, and what the four confidences are called."""
+"""What a split can be chosen by, and for whom each criterion is right."""
 from dataclasses import dataclass
 
+from scoring.record_schema import CONFIDENCE_TITLES
 from scoring.utility import break_even, utility_name
-
-CONFIDENCE_TITLES = {
-    "confidence": "verbalised confidence",
-    "confidence_expectation": "expectation of the verbalised confidence",
-    "p_true": "P(True)",
-    "answer_probability": "answer probability",
-}
-
-
 
 
 def with_article(confidence: str) -> str:

@@ -108,6 +108,12 @@ def _names_of(role: str, *sources: str) -> tuple[str, ...]:
 CELL_NAMES = names_filled_by("cell")
 # The headline measure comes first.
 CONFIDENCE_NAMES = (*_names_of("confidence", "confidence stage"), *_names_of("confidence", "answer stage"))
+CONFIDENCE_TITLES = {
+    "confidence": "verbalised confidence",
+    "confidence_expectation": "expectation of the verbalised confidence",
+    "p_true": "P(True)",
+    "answer_probability": "answer probability",
+}
 MASS_NAMES = _names_of("mass")
 MASS_OF = {  # confidence -> mass of the read-out that it comes from
     "confidence": "confidence_readout_mass",

@@ -448,7 +448,7 @@ def test_one_broken_record_of_200_is_counted_shown_and_not_scored(two_hundred, s
     monkeypatch.setattr(sick_model, "sick", (7,))
     monkeypatch.setattr(sick_model, "stage", stage)
     assert run_experiment.main(two_hundred) == 0
-    assert "Records: 200, with errors: 1, without a confidence: 1." in capsys.readouterr().out
+    assert "Records: 200, with errors: 1, without a verbalised confidence: 1." in capsys.readouterr().out
     folder = run_folder(two_hundred)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert (summary["n_records"], summary["n_errors"]) == (200, 1)

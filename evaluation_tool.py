@@ -80,7 +80,7 @@ def prompts_identity() -> dict:
 
 
 def answer_request(unit, caps: tuple[int, ...], seed: int) -> ThoughtRequest:
-    """The answer stage of a unit (a question in one order of its options) at every cap."""
+    """The answer stage of a unit (a thought about a question in one order of its options) at every cap."""
     return ThoughtRequest(
         user_text=answer_prompt(unit.question.question, unit.options),
         caps=caps,
@@ -100,8 +100,13 @@ def confidence_request(unit, proposed_option: int, caps: tuple[int, ...], seed: 
 
 
 def random_key(seed: int, unit, stage: str, proposed_option: int | None) -> str:
-    """What the randomness of a thought is a function of: the row, not the batch."""
-    return canonical_json([seed, *unit.key, stage, proposed_option])
+    """What the randomness of a thought is a function of: the row, not the batch.
+
+    The first thought's key does not name it, so a run with one thought is the beginning of a run with more.
+    """
+    question_id, permutation, thought = unit.key
+    later = [thought] if thought else []
+    return canonical_json([seed, question_id, permutation, stage, proposed_option, *later])
 
 
 # --- scoring -----------------------------------------------------------------------------------------------------
@@ -122,6 +127,7 @@ def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
         "question_id": unit.question.question_id,
         "category": unit.question.category,
         "permutation": unit.permutation,
+        "thought": unit.thought,
         **{name: getattr(cell, name) for name in CELL_NAMES},
         "question": unit.question.question,
         "options": list(unit.options),

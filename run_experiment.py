@@ -76,6 +76,7 @@ DATASET_CONFIG = ""  # configuration of a hub data set that has several, such as
 DATASET_SPLIT = "test"  # split of a hub data set, or of a local file or folder that has several
 N_QUESTIONS = 1000  # questions, drawn by SEED and nested when the number grows; 0 = all
 N_PERMUTATIONS = 5  # orders of the options per question, >= 1; the first is as given, more average out letter bias
+N_THOUGHTS = 1  # thoughts per question, order and stage, >= 1; with 2 or more the noise of sampling has a figure
 
 TEMPERATURE = 0.6  # of thinking, >= 0; 0.6 is Qwen's value for thinking mode, 0 is greedy, which loops
 TOP_P = 0.95  # of thinking, in (0, 1]; Qwen's value for thinking mode
@@ -122,7 +123,8 @@ def run(settings: dict, group) -> None:
     encoder = PromptEncoder.load(settings["model_name"])
     if any(cell.total_budget > 0 for cell in cells):
         encoder.check_thinking()
-    workload = make_workload(make_units(questions, settings["N_PERMUTATIONS"], settings["SEED"]), encoder, cells)
+    units = make_units(questions, settings["N_PERMUTATIONS"], settings["SEED"], settings["N_THOUGHTS"])
+    workload = make_workload(units, encoder, cells)
     group.say(workload.remark())
 
     if is_demo(settings):
@@ -292,7 +294,7 @@ def with_results(verb: str, folders: list[str], settings: dict | None, given: se
     if verb == "--redraw":
         from report.redraw import redraw
 
-        return redraw(folders, {name: settings[name] for name in given}, settings)
+        return redraw(folders, {name: settings[name] for name in given})
     from report.figures import FIGURES
 
     pages = dict.fromkeys([*(f"figures/{figure.file_name}" for figure in FIGURES), "report.html"], "--redraw")

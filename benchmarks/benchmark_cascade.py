@@ -21,6 +21,7 @@ from cascade.analysis import analyse
 from cascade.costs import read_costs
 from cascade.run_answers import read_run
 from runs.budgets import make_cells
+from runs.results_folder import SCHEMA_VERSION
 
 COSTS = ["0.05/M", "0.5/M", "1"]
 TARGET_ERROR = 0.1
@@ -41,7 +42,8 @@ def write_run(folder: Path, cells: list, n_questions: int, n_permutations: int, 
     write_json(folder / "summary.json", {})
     write_json(folder / "config.json", {
         "settings": {"model_name": "made-up"}, "processes": [], "questions": {"used": n_questions},
-        "identity": {"cells": names, "n_permutations": n_permutations},
+        "identity": {"cells": names, "n_permutations": n_permutations, "n_thoughts": 1,
+                     "schema_version": SCHEMA_VERSION},
     })  # fmt: skip
     return str(folder)
 

@@ -52,6 +52,7 @@ def make_record(number: int, permutation: int, cell, rng: np.random.Generator) -
         "question_id": f"question {number}",
         "category": f"category {number % 5}",
         "permutation": permutation,
+        "thought": 0,
         **{name: getattr(cell, name) for name in CELL_NAMES},
         "question": f"What is the purpose of procedure {number} in this made-up standard, and who starts it?",
         "options": [f"It is started by entity {letter} of the network" for letter in "ABCD"],

@@ -9,7 +9,7 @@ from basics.errors import UserError
 from basics.strict_json import OTHER_SHAPE, sha256_of, strict_json
 from runs.check import original_question
 from runs.journal import process_journals
-from runs.results_folder import check_no_writer, read_config, run_folders
+from runs.results_folder import check_no_writer, other_version, read_config, run_folders
 from scoring.record_schema import STAGES, TOKEN_NAMES
 
 TOKEN_FIELDS = tuple(f"{stage}_{name}" for stage in STAGES for name in TOKEN_NAMES)
@@ -18,6 +18,8 @@ TOKEN_FIELDS = tuple(f"{stage}_{name}" for stage in STAGES for name in TOKEN_NAM
 @dataclass(frozen=True)
 class RunAnswers:
     """The records of a finished run. Arrays are (cells, questions, permutations), with questions sorted by id.
+
+    Of several thoughts about a question in one order the first counts: a deployment thinks once.
 
     cells: (total_budget, answer_thinking_ratio), in the order of the run. question_ids: ascending; contents: per
     question a hash of its text, options as given and key. confidence: NaN where it is missing or the record has an
@@ -50,10 +52,13 @@ def read_run(name: str) -> RunAnswers:
     check_no_writer(folder)
     config = read_config(folder)
     try:
+        if told := other_version(config):
+            raise UserError(f"{folder}: {told}")
         cells = [(cell["total_budget"], cell["answer_thinking_ratio"]) for cell in config["identity"]["cells"]]
         shape = (len(cells), config["questions"]["used"], config["identity"]["n_permutations"])
+        n_thoughts = config["identity"]["n_thoughts"]
         model_name = str(config["settings"]["model_name"])
-        n_wanted = int(np.prod(shape))
+        n_wanted = int(np.prod(shape)) * n_thoughts
     except OTHER_SHAPE as error:
         raise UserError(f"{folder}: config.json cannot be used ({type(error).__name__}: {error})") from error
     records = _Growing(folder / "records.jsonl", cells)
@@ -85,7 +90,7 @@ class _Growing:
         self.contents: list[str] = []
         self.places = {name: array("q") for name in ("cell", "question", "permutation")}
         self.confidence, self.tokens, self.is_correct = array("d"), array("q"), array("b")
-        self.n_errors = 0
+        self.n_errors = self.n_further = 0
         try:
             with open(path, "rb") as file:
                 for number, line in enumerate(file, 1):
@@ -95,7 +100,8 @@ class _Growing:
 
     @property
     def n(self) -> int:
-        return len(self.confidence)
+        """Records, those of further thoughts included."""
+        return len(self.confidence) + self.n_further
 
     def _add_line(self, number: int, line: bytes) -> None:
         if not line.endswith(b"\n"):
@@ -109,6 +115,9 @@ class _Growing:
             ) from error
 
     def _add(self, record: dict) -> None:
+        if record["thought"] > 0:
+            self.n_further += 1
+            return
         cell = self.cells[record["total_budget"], record["answer_thinking_ratio"]]
         question_id = record["question_id"]
         if question_id not in self.questions:

@@ -2,9 +2,9 @@
 
     python -m checks.compare_records RUN RUN
 
-Records are paired by question, permutation and cell. Every field is compared: texts, ids and counts for equality,
-numbers with a fraction by their difference. Ends with status 1 if a discrete field differs, a number differs by more
-than --tolerance, or a record is in one folder only.
+Records are paired by question, permutation, thought and cell. Every field is compared: texts, ids and counts for
+equality, numbers with a fraction by their difference. Ends with status 1 if a discrete field differs, a number differs
+by more than --tolerance, or a record is in one folder only.
 """
 import argparse
 import sys
@@ -12,8 +12,9 @@ from collections import Counter
 from pathlib import Path
 
 from runs.journal import read_records
+from scoring.record_schema import UNIT_NAMES
 
-KEY = ("question_id", "permutation", "total_budget", "answer_thinking_ratio")
+KEY = (*UNIT_NAMES, "total_budget", "answer_thinking_ratio")
 
 
 def compare(first: Path, second: Path) -> dict:

@@ -325,7 +325,7 @@ def write_hostile_run(save_dir: Path, questions: list[Question], thought: str, b
     units = make_units(questions, 2, 1)
     identity = {
         "schema_version": SCHEMA_VERSION, "questions": fingerprint(questions), "seed": 1, "n_permutations": 2,
-        "cells": [asdict(cell) for cell in cells], "model": thought, "prompts": prompts_identity(),
+        "n_thoughts": 1, "cells": [asdict(cell) for cell in cells], "model": thought, "prompts": prompts_identity(),
     }  # fmt: skip
     settings = {"model_name": questions[0].question, "DATASET": questions[0].question_id, "TARGET_ERROR": 0.05}
     folder = save_dir / run_name(settings["model_name"], settings["DATASET"], cells, identity)

@@ -21,6 +21,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from scoring.record_schema import UNIT_NAMES
+
 ROOT = Path(__file__).resolve().parents[1]
 
 EXPERIMENT = (
@@ -86,7 +88,7 @@ class Attempts:
         for path in self.save_dir.glob("*/records.jsonl"):
             for line in path.read_bytes().split(b"\n")[:-1]:
                 record = json.loads(line)
-                n_records[record["question_id"], record["permutation"]] += 1
+                n_records[tuple(record[name] for name in UNIT_NAMES)] += 1
         return sum(count == N_CELLS for count in n_records.values())
 
 
@@ -141,7 +143,7 @@ def killed_and_resumed(folder, experiment, signum, seconds, draw: random.Random)
 
 def differences(records: list[dict], wanted: list[dict]) -> list[str]:
     """In what the records differ, order aside: ids and discrete fields not identical, floats more than 1e-5 apart."""
-    names = ("question_id", "permutation", "total_budget", "answer_thinking_ratio")
+    names = (*UNIT_NAMES, "total_budget", "answer_thinking_ratio")
     keys = Counter(tuple(record[name] for name in names) for record in records)
     found = [f"{key} is there {count} times" for key, count in keys.items() if count > 1]
     by_key = {tuple(record[name] for name in names): record for record in records}

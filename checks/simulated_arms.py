@@ -19,6 +19,7 @@ def make_arm(ratio: float, confidence: np.ndarray, is_correct: np.ndarray, weigh
         confidence_budget=100,
         question=question,
         permutation=zeros,
+        thought=zeros,
         unit=question,
         category=zeros,
         is_error=nothing,

@@ -16,20 +16,21 @@ from questions.question import Question
 
 @dataclass(frozen=True, slots=True)  # slots: there are several per question, all in memory
 class Unit:
-    """A question in one order of its options.
+    """One thought about a question in one order of its options.
 
     permutation: number of the order, 0 for the order as given. option_order: (options,) indices into the options of
-    the question, in the order shown.
+    the question, in the order shown. thought: number of the thought, >= 0; its randomness is its own.
     """
 
     question: Question
     permutation: int
     option_order: tuple[int, ...]
+    thought: int = 0
 
     @property
-    def key(self) -> tuple[str, int]:
-        """(question_id, permutation): names the unit in a journal."""
-        return self.question.question_id, self.permutation
+    def key(self) -> tuple[str, int, int]:
+        """(question_id, permutation, thought): names the unit in a journal."""
+        return self.question.question_id, self.permutation, self.thought
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -8,12 +8,11 @@ from runs.results_folder import only_writer, run_folders
 from runs.summary import resummarise
 
 
-def redraw(folders: list[str], changes: dict | None = None, otherwise: dict | None = None) -> int:
+def redraw(folders: list[str], changes: dict | None = None) -> int:
     """Redraws each run folder, and each run folder in a folder of them; returns the exit status.
 
-    changes: settings of the summary to change, by name; with any, the summary is made again from the records, and
-    otherwise holds values of the settings that an earlier version did not have. Prints a line for each run. One that
-    cannot be redrawn is told on stderr, the others go on, and the status is 2.
+    changes: settings of the summary to change, by name; with any, the summary is made again from the records. Prints a
+    line for each run. One that cannot be redrawn is told on stderr, the others go on, and the status is 2.
     """
     status = 0
     for folder in folders:
@@ -22,19 +21,19 @@ def redraw(folders: list[str], changes: dict | None = None, otherwise: dict | No
             status = _told(f"--redraw {folder}: no results there; name a run folder or a folder of them")
         for run in runs:
             try:
-                _redraw_run(run, changes, otherwise)
+                _redraw_run(run, changes)
             except UserError as error:
                 status = _told(str(error))
     return status
 
 
-def _redraw_run(run: Path, changes: dict | None, otherwise: dict | None) -> None:
+def _redraw_run(run: Path, changes: dict | None) -> None:
     from report.figures import draw_figures  # here: matplotlib takes half a second
     from report.page import write_report
 
     with only_writer(run):
         if changes:
-            resummarise(run, changes, otherwise)
+            resummarise(run, changes)
         files = draw_figures(run)
         write_cell_table(run)
         write_report(run)

@@ -2,6 +2,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from basics.errors import UserError, one_line
@@ -9,14 +10,14 @@ from basics.strict_json import OTHER_SHAPE, sha256_of, strict_json
 from questions.question import Question
 from questions.question_sets import fingerprint
 from runs.journal import process_journals
-from runs.results_folder import SCHEMA_VERSION, check_no_writer, read_config, read_summary, run_folders
+from runs.results_folder import check_no_writer, other_version, read_config, read_summary, run_folders
 from runs.summary import summarise_as
 from scoring.fields import faults
-from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
+from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES, UNIT_NAMES
 from scoring.summary_schema import LATER_NAMES
 
 _MOST_SHOWN = 20  # problems of a run
-_KEY_NAMES = ("question_id", "permutation", "total_budget", "answer_thinking_ratio")  # no two records have them equal
+_KEY_NAMES = (*UNIT_NAMES, "total_budget", "answer_thinking_ratio")  # no two records have them equal
 _KEY_FIELDS = tuple(one for one in RECORD_FIELDS if one.name in _KEY_NAMES)
 
 
@@ -54,13 +55,13 @@ def run_problems(run: Path) -> Iterator[str]:
         config = read_config(run)
         if config is None:
             raise UserError("config.json is missing")
-        version = config["identity"]["schema_version"]
-        if version != SCHEMA_VERSION:
-            yield f"another version of the program made it (schema version {version}, this one checks {SCHEMA_VERSION})"
+        if told := other_version(config):
+            yield told
             return
         confidences = set(config["identity"]["prompts"]["confidences"])
         cells = {(cell["total_budget"], cell["answer_thinking_ratio"]): cell for cell in config["identity"]["cells"]}
-        n_units = config["questions"]["used"] * config["identity"]["n_permutations"]
+        of_question = (config["identity"]["n_permutations"], config["identity"]["n_thoughts"])
+        n_units = config["questions"]["used"] * of_question[0] * of_question[1]
     except (UserError, KeyError, TypeError) as error:  # edited or damaged
         yield f"config.json cannot be used ({error})"
         return
@@ -75,7 +76,7 @@ def run_problems(run: Path) -> Iterator[str]:
     except OSError as error:
         yield f"records.jsonl: {error.strerror}"
         return
-    yield from records.missing(n_units, config["identity"])
+    yield from records.missing(n_units, of_question, config["identity"]["questions"])
     if records.n_problems == 0:
         yield from _summary_problems(run, config)
 
@@ -112,12 +113,12 @@ class _CheckedRecords:
         if fault := next(faults(_KEY_FIELDS, record), None):
             return [fault]
         key = tuple(record[name] for name in _KEY_NAMES)
-        cell_key = key[2:]
+        cell_key = key[len(UNIT_NAMES) :]
         self.seen[key] += 1
         if cell_key not in self.cells:
             return ["its cell is not one of the run's"]
         if self.seen[key] > 1:
-            return [f"a second record of question {key[0]!r} in this permutation and cell"]
+            return [f"a second record of question {key[0]!r} in this permutation, thought and cell"]
         if fault := next(faults(RECORD_FIELDS, record), None):
             return [fault]
         checks = [*record_checks(record, self.cells[cell_key]), self._confidence_check(record["confidence"])]
@@ -133,17 +134,17 @@ class _CheckedRecords:
             return []
         return [f"question {question.question_id!r} differs from that of an earlier line"]
 
-    def missing(self, n_units: int, identity: dict) -> Iterator[str]:
-        """What should be there but is not."""
+    def missing(self, n_units: int, of_question: tuple[int, int], questions: str) -> Iterator[str]:
+        """What should be there but is not. of_question: its permutations and thoughts; questions: their fingerprint."""
         found = len(self.seen)
         if found != n_units * len(self.cells):
             yield f"{found:,} of {n_units * len(self.cells):,} records; the run's own command computes what is missing"
             return
-        units = {key[:2] for key in self.seen}
-        permutations = {permutation for _, permutation in units}
-        if len(units) != n_units or permutations != set(range(identity["n_permutations"])):
-            yield "not every question has all its permutations in every cell"
-        elif fingerprint(list(self.questions.values())) != identity["questions"]:
+        units = {key[: len(UNIT_NAMES)] for key in self.seen}
+        numbers = {unit[1:] for unit in units}
+        if len(units) != n_units or numbers != set(product(*map(range, of_question))):
+            yield "not every question has all its permutations and thoughts in every cell"
+        elif fingerprint(list(self.questions.values())) != questions:
             yield "the questions are not those of config.json (another fingerprint)"
 
 

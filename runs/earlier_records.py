@@ -1,7 +1,7 @@
 """Records that other runs of a SAVE_DIR hold already: a run that grew takes them over and computes only what is new.
 
-More questions, permutations, budgets or ratios make another run, in a folder of its own. A record depends on its own
-question, order and cell alone, so those of a run that is the same in all else are this run's records too: in float32
+More questions, permutations, thoughts, budgets or ratios make another run, in a folder of its own. A record depends on
+its own unit and cell alone, so those of a run that is the same in all else are this run's records too: in float32
 the very same, in shorter formats those that were measured.
 """
 from collections import Counter
@@ -13,9 +13,12 @@ from basics.errors import UserError
 from basics.strict_json import canonical_json, strict_json
 from questions.option_orders import Unit
 from runs.budgets import Cell
+from runs.journal import UnitKey
 from runs.results_folder import read_config
+from scoring.record_schema import UNIT_NAMES
 
-MAY_GROW = ("cells", "questions", "n_questions", "n_permutations")  # parts of the identity that may differ
+# Parts of the identity that may differ.
+MAY_GROW = ("cells", "questions", "n_questions", "n_permutations", "n_thoughts")
 _UNITS_AT_ONCE = 256  # written at a time: bounds memory
 
 Place = tuple[Path, int]  # a journal and the byte at which a line begins
@@ -29,7 +32,7 @@ class EarlierRecords:
     """
 
     cells: list[Cell]
-    places: dict[tuple[str, int], dict[tuple, Place]] = field(default_factory=dict)
+    places: dict[UnitKey, dict[tuple, Place]] = field(default_factory=dict)
     n_records: Counter = field(default_factory=Counter)
 
     def sources(self, folder: Path) -> list[str]:
@@ -75,7 +78,7 @@ def find_earlier_records(folder: Path, identity: dict, units: list[Unit], cells:
         if path.parent == folder or not _is_same_but_grown(path.parent, identity):
             continue
         for offset, record in _lines(path):
-            unit, cell = by_key.get((record["question_id"], record["permutation"])), _cell_key(record)
+            unit, cell = by_key.get(tuple(record[name] for name in UNIT_NAMES)), _cell_key(record)
             if unit is None or cell not in caps or record["error"] is not None or not _is_of(record, unit, caps[cell]):
                 continue
             of_unit = found.places.setdefault(unit.key, {})
@@ -103,7 +106,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict]]:
         for line in file:
             try:
                 record = strict_json(line)
-                if not line.endswith(b"\n") or not {"question_id", "permutation", "error"} <= record.keys():
+                if not line.endswith(b"\n") or not {*UNIT_NAMES, "error"} <= record.keys():
                     return
             except (ValueError, AttributeError):
                 return

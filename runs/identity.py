@@ -26,6 +26,7 @@ def run_identity(settings: dict, cells: list[Cell], questions: list, encoder, mo
         "cells": [asdict(cell) for cell in cells],
         "n_questions": settings["N_QUESTIONS"],
         "n_permutations": settings["N_PERMUTATIONS"],
+        "n_thoughts": settings["N_THOUGHTS"],
     }
 
 

@@ -11,30 +11,33 @@ from pathlib import Path
 from basics.errors import UserError
 from basics.files import cannot_write, open_own, reason
 from basics.strict_json import strict_json
+from scoring.record_schema import UNIT_NAMES
+
+UnitKey = tuple[str, int, int]  # UNIT_NAMES
 
 
 @dataclass
 class FinishedUnits:
-    """What a file of records holds. A unit is a (question_id, permutation).
+    """What a file of records holds. A unit is a (question_id, permutation, thought).
 
     ids: its complete units. with_errors: of these, those with records that carry an error, and how many do.
     complete_bytes: up to the end of the last complete unit.
     """
 
-    ids: set[tuple[str, int]] = field(default_factory=set)
+    ids: set[UnitKey] = field(default_factory=set)
     with_errors: Counter = field(default_factory=Counter)
     complete_bytes: int = 0
 
     def add(self, records: list[dict]) -> None:
         """Counts the records of one complete unit."""
-        unit = (records[0]["question_id"], records[0]["permutation"])
+        unit = _unit_key(records[0])
         self.ids.add(unit)
         n_errors = sum(record.get("error") is not None for record in records)
         if n_errors:
             self.with_errors[unit] = n_errors
 
 
-def read_finished_units(path: Path, units: set[tuple[str, int]], cells: list[tuple]) -> FinishedUnits:
+def read_finished_units(path: Path, units: set[UnitKey], cells: list[tuple]) -> FinishedUnits:
     """Complete units of a file in which each has one line per cell, in the order of the cells.
 
     An append that was interrupted leaves a last line without its end, or a last unit without its last cells. Raises
@@ -50,9 +53,9 @@ def read_finished_units(path: Path, units: set[tuple[str, int]], cells: list[tup
                 torn_line = number
                 continue
             read_bytes += len(line)
-            unit = (record.get("question_id"), record.get("permutation"))
+            unit = _unit_key(record)
             cell = (record.get("total_budget"), record.get("answer_thinking_ratio"))
-            same_unit = not records or unit == (records[0]["question_id"], records[0]["permutation"])
+            same_unit = not records or unit == _unit_key(records[0])
             if not same_unit or not _is_among(unit, units) or cell != cells[len(records)]:
                 raise _damage(path, number, "does not belong to this run")
             if unit in found.ids:
@@ -64,9 +67,13 @@ def read_finished_units(path: Path, units: set[tuple[str, int]], cells: list[tup
     return found
 
 
-def _is_among(unit: tuple, units: set[tuple[str, int]]) -> bool:
-    question_id, permutation = unit
-    return isinstance(question_id, str) and isinstance(permutation, int) and unit in units
+def _unit_key(record: dict) -> tuple:
+    return tuple(record.get(name) for name in UNIT_NAMES)
+
+
+def _is_among(unit: tuple, units: set[UnitKey]) -> bool:
+    question_id, *numbers = unit
+    return isinstance(question_id, str) and all(isinstance(number, int) for number in numbers) and unit in units
 
 
 def _damage(path: Path, number: int, what: str) -> UserError:
@@ -76,12 +83,12 @@ def _damage(path: Path, number: int, what: str) -> UserError:
 class Journal:
     """`records.jsonl`: one line per record, the units of a batch in one append.
 
-    units: the run's (question_id, permutation); cells: its (total_budget, answer_thinking_ratio), in the order of a
-    unit's lines. Opening it cuts off what an interrupted append left at the end; `finished` holds the rest. Raises
+    units: the run's (question_id, permutation, thought); cells: its (total_budget, answer_thinking_ratio), in the order
+    of a unit's lines. Opening it cuts off what an interrupted append left at the end; `finished` holds the rest. Raises
     UserError for any other damage: nothing behind a broken line is thrown away.
     """
 
-    def __init__(self, path: Path, units: set[tuple[str, int]], cells: list[tuple[int, float | None]]):
+    def __init__(self, path: Path, units: set[UnitKey], cells: list[tuple[int, float | None]]):
         self.path, self.units, self.cells = path, units, cells
         try:
             with open_own(path, "ab") as file:
@@ -104,7 +111,7 @@ class Journal:
                     lines = [file.readline() for _ in self.cells]
                     left -= sum(map(len, lines))
                     records = [json.loads(line) for line in lines]
-                    if (records[0]["question_id"], records[0]["permutation"]) not in self.finished.ids:
+                    if _unit_key(records[0]) not in self.finished.ids:
                         self.append([records])
             path.unlink()
         except BlockingIOError:

@@ -16,7 +16,7 @@ from scoring.summary_schema import CELL_FIELDS
 
 # Of records.jsonl and summary.json, and of the rules behind a record that no text shows: which questions are drawn, the
 # orders of their options, what the randomness of a thought is a function of, sampling. Part of the run name.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 def run_name(model_name: str, dataset: str, cells: list, identity: dict) -> str:
@@ -146,6 +146,14 @@ def read_config(folder: Path) -> dict | None:
     except (ValueError, KeyError, TypeError):  # no JSON, or JSON of another shape
         pass
     raise UserError(f"{path}: it is no config.json of a run; mend it or move the folder away, nothing was changed")
+
+
+def other_version(config: dict) -> str | None:
+    """That another version of the program made the run, in words; None if it was this one. Raises KeyError."""
+    version = config["identity"]["schema_version"]
+    if version == SCHEMA_VERSION:
+        return None
+    return f"another version of the program made it (schema version {version}, this one reads {SCHEMA_VERSION})"
 
 
 def earlier_processes(folder: Path, identity: dict) -> list[dict]:

@@ -88,6 +88,7 @@ RULES = {
     "DATASET_SPLIT": _text("the name of a split"),
     "N_QUESTIONS": _whole(0, "questions (0 = all)"),
     "N_PERMUTATIONS": _whole(1, "permutations", most=1_000),
+    "N_THOUGHTS": _whole(1, "thoughts", most=1_000),
     "TEMPERATURE": _number(lambda temperature: 0 <= temperature <= 10, "a number from 0 (greedy) to 10"),
     "TOP_P": _number(lambda top_p: 0 < top_p <= 1, "a number above 0, at most 1"),
     "TOP_K": _whole(0, "tokens (0 = no top-k)"),

@@ -5,7 +5,7 @@ from basics.errors import UserError
 from basics.files import write_json
 from evaluation_tool import check_caps, summarise
 from runs.journal import read_records
-from runs.results_folder import SUMMARY_FIELDS, read_config, read_summary
+from runs.results_folder import SUMMARY_FIELDS, other_version, read_config, read_summary
 
 
 def write_summary(folder: Path, config: dict) -> dict:
@@ -21,24 +21,23 @@ def write_summary(folder: Path, config: dict) -> dict:
 def summarise_as(folder: Path, summary: dict, seed: int) -> dict:
     """The summary that the records of a run folder give with the settings of `summary`; nothing is written.
 
-    A summary of an earlier version lacks some of the settings: it is made without what they ask for. Raises KeyError if
-    there is no target_error.
+    Raises KeyError if it lacks one.
     """
-    values = {field: summary[field] for field in SUMMARY_FIELDS.values() if field in summary}
-    values["target_error"] = summary["target_error"]
+    values = {field: summary[field] for field in SUMMARY_FIELDS.values()}
     return summarise(read_records(folder / "records.jsonl"), seed=seed, **values)
 
 
-def resummarise(folder: Path, changes: dict, otherwise: dict) -> None:
+def resummarise(folder: Path, changes: dict) -> None:
     """Writes `summary.json` anew with other settings of the summary, and `config.json` so that the two agree.
 
-    changes: the settings to change, by name; otherwise: values for a run of a version that had no such setting. Raises
-    UserError if the run is not finished.
+    changes: the settings to change, by name. Raises UserError if the run is not finished, or another version made it.
     """
     read_summary(folder / "summary.json")
     config = read_config(folder)
     if config is None:
         raise UserError(f"{folder / 'config.json'}: not found; name the folder of a finished run")
-    config["settings"] = {name: otherwise[name] for name in SUMMARY_FIELDS} | config["settings"] | changes
+    if told := other_version(config):
+        raise UserError(f"{folder}: {told}")
+    config["settings"] |= changes
     write_json(folder / "config.json", config)
     write_summary(folder, config)

@@ -1,6 +1,6 @@
-"""The units of a run: every question in each order of its options, the longest first, those too long left out."""
+"""The units of a run: each thought about every question in each order of its options, the longest question first."""
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from basics.errors import UserError, one_line
 from evaluation_tool import answer_request, confidence_request
@@ -34,9 +34,10 @@ class Workload:
         return f"Skipping {len(self.too_long):,} of {n_questions:,} questions, listed in config.json; {first}"
 
 
-def make_units(questions: list[Question], n_permutations: int, seed: int) -> list[Unit]:
-    """Every question in each order of its options."""
-    return [permuted(question, number, seed) for question in questions for number in range(n_permutations)]
+def make_units(questions: list[Question], n_permutations: int, seed: int, n_thoughts: int = 1) -> list[Unit]:
+    """Every question in each order of its options, as often as it is thought about."""
+    orders = (permuted(question, number, seed) for question in questions for number in range(n_permutations))
+    return [replace(unit, thought=thought) for unit in orders for thought in range(n_thoughts)]
 
 
 def make_workload(units: list[Unit], encoder, cells: list[Cell]) -> Workload:

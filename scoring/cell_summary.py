@@ -14,6 +14,7 @@ from scoring.record_columns import CellColumns, RecordColumns
 from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, MASS_OF, STAGES
 from scoring.summary_schema import CELL_FIELDS, CONFIDENCE_FIELDS
 from scoring.utility import break_even, expected_utility, resampled_utilities, share_given, utility_name
+from scoring.variance_components import variance_components
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ def cell_summary(cell: CellColumns, scoring: Scoring) -> tuple[dict, dict[str, A
         "n_errors": int(cell.is_error.sum()),
         "accuracy": accuracy,
         "accuracy_interval": metric_intervals(*unranked, scoring.target_error)["accuracy"],
+        "accuracy_variance": _variance(cell, cell.is_correct, scored),
         "answer_consistency": diagnostics.answer_consistency(cell),
+        "thought_consistency": diagnostics.thought_consistency(cell),
         "confidences": confidences,
         "risk_coverage": metrics.risk_coverage_curve(headline[answered], cell.is_correct[answered]),
         "readout_masses": diagnostics.readout_masses(cell),
@@ -85,13 +88,14 @@ def _ranked(name, cell):
 def _confidence_summary(name, cell, scoring):
     """Calibration over the records that have the confidence; ranking over all with an answer, missing ones last.
 
-    What holds for independent answers only rests on permutation 0: ECE, guaranteed thresholds, bound of the coverage.
+    What holds for independent answers only rests on one answer per question: ECE, guaranteed thresholds, bound of the
+    coverage.
     """
     confidence, is_correct, question = _ranked(name, cell)
     has = ~np.isnan(confidence)
     given, outcome = confidence[has], is_correct[has]
-    permutation = cell.permutation[cell.is_answered]
-    independent = confidence[permutation == 0], is_correct[permutation == 0]
+    is_first = cell.is_first[cell.is_answered]
+    independent = confidence[is_first], is_correct[is_first]
     observed = metrics.observed_metrics(confidence, is_correct, scoring.target_error)
     costs = scoring.wrong_answer_costs
     intervals = metric_intervals(confidence, is_correct, question, scoring.target_error, costs)
@@ -105,8 +109,8 @@ def _confidence_summary(name, cell, scoring):
         "largest_tie_share": largest_tie_share,
         "readout_mass": diagnostics.mean(cell.numbers[MASS_OF[name]]),
         "mean_confidence": diagnostics.mean(given),
-        **metrics.ece_beside_calibrated(given, outcome, permutation[has], rng),
-        "recalibrated": recalibrated(given, outcome, question[has], permutation[has] == 0, rng),
+        **metrics.ece_beside_calibrated(given, outcome, is_first[has], rng),
+        "recalibrated": recalibrated(given, outcome, question[has], is_first[has], rng),
         **metrics.brier_parts(given, outcome),
         **{metric: observed[metric] for metric in declared},
         **{f"{metric}_interval": intervals[metric] for metric in declared if metric not in NO_INTERVAL},
@@ -122,12 +126,18 @@ def _confidence_summary(name, cell, scoring):
         ],
         "coverage_at_target_lower_bound": coverage_lower_bound(*independent, scoring.target_error),
         "permutation_spread": diagnostics.permutation_spread(cell, cell.confidence(name)),
+        "variance": _variance(cell, cell.confidence(name), ~np.isnan(cell.confidence(name))),
         "bins": metrics.reliability_bins(given, outcome),
         "guaranteed_thresholds": [
             guaranteed_threshold(*independent, target) for target in target_errors(scoring.target_error)
         ],
     }
     return in_order(CONFIDENCE_FIELDS, fields)
+
+
+def _variance(cell, values, counts):
+    """The variance components of the cell's values, of the records that count."""
+    return variance_components(values[counts], cell.question[counts], cell.permutation[counts])
 
 
 def _per_group(name, group_of_record, groups, cell, confidence):

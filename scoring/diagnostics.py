@@ -72,23 +72,48 @@ def position_bias(cell: CellColumns) -> list[dict]:
 
 
 def answer_consistency(cell: CellColumns) -> float | None:
-    """Share of a question's pairs of permutations that choose the same option, mean over questions, or None."""
+    """Share of a question's pairs of permutations that choose the same option, mean over questions, or None.
+
+    Of several thoughts the first ones are paired, then the second ones, and so on.
+    """
+    return _agreement(cell, cell.thought)
+
+
+def thought_consistency(cell: CellColumns) -> float | None:
+    """Share of the pairs of thoughts on one order of a question that choose the same option, mean over orders, or None.
+
+    How far it is below 1 is the noise of sampling, how far the answer consistency is below it that of the order.
+    """
+    return _agreement(cell, cell.permutation)
+
+
+def _agreement(cell, number):
+    """Share of pairs that choose the same option, among a question's records with the same number; mean over groups."""
     scored = ~cell.is_error
-    question, n = np.unique(cell.question[scored], return_counts=True)
+    group, n = _groups(cell.question[scored], number[scored])
     option = cell.chosen_original[scored].astype(np.int64)
-    of_option, n_same = np.unique(cell.question[scored] * 128 + option, return_counts=True)
-    agreeing = np.bincount(np.searchsorted(question, of_option // 128), n_same * (n_same - 1), len(question))
+    of_option, n_same = np.unique(group * 128 + option, return_counts=True)
+    agreeing = np.bincount(of_option // 128, n_same * (n_same - 1), len(n))
     paired = n > 1
     return float(np.mean(agreeing[paired] / (n * (n - 1))[paired])) if paired.any() else None
 
 
 def permutation_spread(cell: CellColumns, confidence: np.ndarray) -> float | None:
-    """Standard deviation of a question's confidences over permutations, mean over questions; None if none has two."""
+    """Standard deviation of a question's confidences over permutations, mean over questions; None if none has two.
+
+    Of several thoughts the first ones are taken together, then the second ones, and so on.
+    """
     has = ~np.isnan(confidence)
-    _, question, n = np.unique(cell.question[has], return_inverse=True, return_counts=True)
-    center = np.bincount(question, confidence[has]) / n
-    deviation = np.sqrt(np.bincount(question, (confidence[has] - center[question]) ** 2) / n)
+    group, n = _groups(cell.question[has], cell.thought[has])
+    center = np.bincount(group, confidence[has]) / n
+    deviation = np.sqrt(np.bincount(group, (confidence[has] - center[group]) ** 2) / n)
     return float(deviation[n > 1].mean()) if (n > 1).any() else None
+
+
+def _groups(question, number):
+    """Which (question, number) each record is of, counted from 0, and how many records each has."""
+    _, group, n = np.unique(question * (number.max(initial=0) + 1) + number, return_inverse=True, return_counts=True)
+    return group, n
 
 
 def saturation(cells: list[CellColumns], stage: str) -> list[dict]:

@@ -122,17 +122,17 @@ def ece_if_calibrated(
 
 
 def ece_beside_calibrated(
-    confidence: np.ndarray, is_correct: np.ndarray, permutation: np.ndarray, rng: np.random.Generator
+    confidence: np.ndarray, is_correct: np.ndarray, is_first: np.ndarray, rng: np.random.Generator
 ) -> dict:
-    """`ece` of permutation 0 and `ece_if_calibrated` of the same records, which are independent of each other.
+    """`ece` of one answer per question and `ece_if_calibrated` of the same records, which are independent.
 
-    permutation: (n,) ints. The permutations of a question share much of its outcome: redrawn one by one they would
-    seem to be more answers than they are, and a calibrated model's ECE would nearly always be above the range.
+    is_first: (n,) bools, whether a record is its question's first. The records of a question share much of its outcome:
+    redrawn one by one they would seem to be more answers than they are, and a calibrated model's ECE would nearly
+    always be above the range.
     """
-    first = np.asarray(permutation) == 0
     return {
-        "ece": expected_calibration_error(confidence[first], is_correct[first]),
-        "ece_if_calibrated": ece_if_calibrated(confidence[first], rng),
+        "ece": expected_calibration_error(confidence[is_first], is_correct[is_first]),
+        "ece_if_calibrated": ece_if_calibrated(confidence[is_first], rng),
     }
 
 

@@ -64,15 +64,14 @@ def recalibrated(
     confidence: np.ndarray,
     is_correct: np.ndarray,
     question: np.ndarray,
-    is_first_order: np.ndarray,
+    is_first: np.ndarray,
     rng: np.random.Generator,
 ) -> dict[str, dict[str, float | None]]:
     """Per method of METHODS the SCORES of the recalibrated confidences; all None with fewer than FEWEST_QUESTIONS.
 
     confidence: (n,) floats in [0, 1], none missing; is_correct: (n,) bools; question: (n,) ints, the question of each
-    record: a question's permutations stay together, so no record is judged by a map that saw its question.
-    is_first_order: (n,) bools, whether a record is of permutation 0: the ECE is of those alone, as that of the
-    confidence itself.
+    record: a question's records stay together, so none is judged by a map that saw its question. is_first: (n,) bools,
+    whether a record is its question's first: the ECE is of those alone, as that of the confidence itself.
     """
     ids, index = np.unique(question, return_inverse=True)
     if len(ids) < FEWEST_QUESTIONS:
@@ -86,7 +85,7 @@ def recalibrated(
             mapped[judged] = learn(confidence[~judged], is_correct[~judged])(confidence[judged])
         mapped = np.clip(mapped, 0, 1)
         observed = observed_metrics(mapped, is_correct, 0.5)
-        ece = expected_calibration_error(mapped[is_first_order], is_correct[is_first_order])
+        ece = expected_calibration_error(mapped[is_first], is_correct[is_first])
         scores[method] = {"brier": observed["brier"], "ece": ece, "log_score": observed["log_score"]}
     return scores
 

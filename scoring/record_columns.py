@@ -15,16 +15,19 @@ from scoring.record_schema import (
     STOPS,
 )
 
+_UNIT_COLUMNS = ("question", "permutation", "thought")
 _CODES = {stop: code for code, stop in enumerate(STOPS)}
 
 
 @dataclass(frozen=True)
 class CellColumns:
-    """One cell's records, sorted by question id and permutation; every array has one entry per record.
+    """One cell's records, sorted by question id, permutation and thought; every array has one entry per record.
 
-    question, unit, category: indices into the run's sorted question ids, its sorted (question, permutation) and its
-    categories. is_answered: an answer could be had; is_correct: False without one. chosen_option, correct_option:
-    indices into the options as shown, chosen_original into the options as given; -1 without an answer.
+    question, unit, category: indices into the run's sorted question ids, its sorted units and its categories. is_first:
+    the first thought on the order as given, one record per question: what needs independent answers rests on these,
+    since all records of a question share much of its outcome. is_answered: an answer could be had; is_correct: False
+    without one. chosen_option, correct_option: indices into the options as shown, chosen_original into the options as
+    given; -1 without an answer.
     numbers: by field, float64, NaN where the record has null; counts: by field, tokens, -1 for null; stopped: by stage,
     indices into STOPS, -1 for null.
     """
@@ -35,6 +38,7 @@ class CellColumns:
     confidence_budget: int
     question: np.ndarray
     permutation: np.ndarray
+    thought: np.ndarray
     unit: np.ndarray
     category: np.ndarray
     is_error: np.ndarray
@@ -50,6 +54,11 @@ class CellColumns:
     def __len__(self):
         return len(self.question)
 
+    @property
+    def is_first(self) -> np.ndarray:
+        """(records,) bools, as above."""
+        return (self.permutation == 0) & (self.thought == 0)
+
     def cap(self, stage: str) -> int:
         """Thinking tokens that the stage may use."""
         return self.answer_budget if stage == "answer" else self.confidence_budget
@@ -64,7 +73,7 @@ class _Growing:
 
     def __init__(self, record: dict):
         self.cell = {name: record[name] for name in CELL_NAMES}
-        self.whole = {name: array("q") for name in ("question", "permutation", "category")}
+        self.whole = {name: array("q") for name in ("question", "permutation", "thought", "category")}
         self.small = {
             name: array("b")
             for name in ("is_error", "is_correct", "chosen_option", "correct_option", "chosen_original", *STOPPED_NAMES)
@@ -75,6 +84,7 @@ class _Growing:
     def add(self, record: dict, question: int, category: int) -> None:
         self.whole["question"].append(question)
         self.whole["permutation"].append(record["permutation"])
+        self.whole["thought"].append(record["thought"])
         self.whole["category"].append(category)
         chosen = record["predicted_option"]
         small = self.small
@@ -95,14 +105,15 @@ class _Growing:
     def finish(self, rank_of_question: np.ndarray, units: np.ndarray) -> CellColumns:
         """rank_of_question: of each question number among the sorted ids; units: all of the run, sorted."""
         question = rank_of_question[np.array(self.whole["question"])]
-        permutation = np.array(self.whole["permutation"])
-        order = np.lexsort((permutation, question))
+        permutation, thought = np.array(self.whole["permutation"]), np.array(self.whole["thought"])
+        order = np.lexsort((thought, permutation, question))
         small = {name: np.array(column)[order] for name, column in self.small.items()}
         return CellColumns(
             **self.cell,
             question=question[order],
             permutation=permutation[order],
-            unit=np.searchsorted(units, _unit_numbers(question, permutation)[order]),
+            thought=thought[order],
+            unit=np.searchsorted(units, self.unit_numbers(rank_of_question)[order]),
             category=np.array(self.whole["category"])[order],
             is_error=small["is_error"] == 1,
             is_answered=small["is_correct"] >= 0,
@@ -115,16 +126,17 @@ class _Growing:
             stopped={stage: small[f"{stage}_stopped"] for stage in STAGES},
         )
 
-
-def _unit_numbers(question: np.ndarray, permutation: np.ndarray) -> np.ndarray:
-    return question.astype(np.int64) << 32 | permutation
+    def unit_numbers(self, rank_of_question: np.ndarray) -> np.ndarray:
+        """(records,) one number per unit, in the order of units."""
+        question, permutation, thought = (np.array(self.whole[name], np.int64) for name in _UNIT_COLUMNS)
+        return rank_of_question[question] << 40 | permutation << 20 | thought
 
 
 class RecordColumns:
     """The columns of every cell of a run.
 
     records: as read from `records.jsonl`, in any order. cells: sorted by total budget and ratio. n_questions, n_units:
-    distinct questions and (question, permutation) over all cells. categories: distinct, None where there is none.
+    distinct questions and units over all cells. categories: distinct, None where there is none.
     """
 
     def __init__(self, records: Iterable[dict]):
@@ -139,10 +151,7 @@ class RecordColumns:
             growing[key].add(record, question, categories.setdefault(record["category"], len(categories)))
         rank = np.empty(len(numbers), dtype=np.int64)
         rank[[numbers[question_id] for question_id in sorted(numbers)]] = np.arange(len(numbers))
-        of_cells = [
-            _unit_numbers(rank[np.array(cell.whole["question"])], np.array(cell.whole["permutation"]))
-            for cell in growing.values()
-        ]
+        of_cells = [cell.unit_numbers(rank) for cell in growing.values()]
         units = np.unique(np.concatenate(of_cells)) if of_cells else np.array([], dtype=np.int64)
         self.n_questions, self.n_units = len(numbers), len(units)
         self.categories = list(categories)

@@ -1,6 +1,7 @@
 """The fields of a record, one line of `records.jsonl`: the declaration from which all that handles records derives.
 
-A unit is a question in one order of its options; a cell is one total budget and ratio. A record is a unit in a cell.
+A unit is one thought about a question in one order of its options; a cell is one total budget and ratio. A record is
+a unit in a cell.
 """
 from dataclasses import replace
 from functools import partial
@@ -51,6 +52,7 @@ RECORD_FIELDS = (
     _by_unit("question_id", "text", "id in the question set; a hash of question and options where the set has none"),
     _by_unit("category", "text", "as in the question set", is_nullable=True),
     _by_unit("permutation", **_COUNT, meaning="number of the order of the options; 0 is the order as given"),
+    _by_unit("thought", **_COUNT, meaning="number of the thought about the question in this order, from 0"),
     _by_cell("total_budget", **_COUNT, unit="tokens", meaning="thinking tokens of both stages together, at most"),
     _by_cell(
         "answer_thinking_ratio", "number", span=(0, 1), is_nullable=True,
@@ -106,6 +108,7 @@ def _names_of(role: str, *sources: str) -> tuple[str, ...]:
 
 
 CELL_NAMES = names_filled_by("cell")
+UNIT_NAMES = ("question_id", "permutation", "thought")  # no two units have them equal
 # The headline measure comes first.
 CONFIDENCE_NAMES = (*_names_of("confidence", "confidence stage"), *_names_of("confidence", "answer stage"))
 CONFIDENCE_TITLES = {

@@ -8,6 +8,7 @@ from functools import partial
 from scoring.fields import Field
 from scoring.recalibration import METHODS
 from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGES, TOKEN_NAMES
+from scoring.variance_components import SOURCES
 
 _share = partial(Field, kind="number", span=(0, 1), is_nullable=True)
 _count = partial(Field, kind="whole number", span=(0, None))
@@ -27,6 +28,17 @@ def _per_stage(name: str, parts: tuple[Field, ...], meaning: str) -> Field:
     return Field(name, "object", meaning, parts=tuple(Field(stage, "object", parts=parts) for stage in STAGES))
 
 
+def _variance(name: str, of_what: str) -> Field:
+    parts = [Field(source, "number", is_nullable=True) for source in SOURCES]
+    return Field(
+        name, "object", parts=(*parts, _share("share_from_questions")),
+        meaning=f"variance {of_what} between `questions`, between the `permutations` of one, and between thoughts on"
+        " the same prompt (`sampling`), `null` where there is but one; `within_questions` is what the last two make"
+        " together; an estimate can lie below 0. `share_from_questions`: of the variance of the mean, what more"
+        " permutations and thoughts cannot lower (Searle et al. 1992)",
+    )
+
+
 _CALIBRATION = (
     _share("brier"), _share("ece"), Field("log_score", "number", span=(0, None), is_nullable=True),
 )  # fmt: skip
@@ -43,7 +55,7 @@ CONFIDENCE_FIELDS = (
     _share("mean_confidence", meaning="mean of the confidences"),
     _share(
         "ece", better="low",
-        meaning="expected calibration error of permutation 0, one answer per question: 10 bins of equal width, 1.0 in"
+        meaning="expected calibration error of the first answer to each question: 10 bins of equal width, 1.0 in"
         " the last (Naeini et al. 2015; Guo et al. 2017)",
     ),
     Field(
@@ -123,6 +135,7 @@ CONFIDENCE_FIELDS = (
         meaning="standard deviation of a question's confidences over permutations, mean over questions; `null` with one"
         " permutation",
     ),
+    _variance("variance", "of this confidence"),
     _objects(
         "bins", meaning="the reliability diagram",
         parts=(
@@ -132,9 +145,9 @@ CONFIDENCE_FIELDS = (
     _objects(
         "guaranteed_thresholds",
         meaning="per target error rate the threshold from which on the error rate of new answers is at most the target"
-        " with probability 95%, the share of the `n` answers of permutation 0 that it leaves, and how many of those are"
-        " wrong; of the certified thresholds the one that uses most answers, and the highest that uses the same; `null`"
-        " where none was certified",
+        " with probability 95%, the share of the `n` first answers to each question that it leaves, and how many of"
+        " those are wrong; of the certified thresholds the one that uses most answers, and the highest that uses the"
+        " same; `null` where none was certified",
         parts=(
             Field("target_error", "number", span=(0, 1)), _count("n"), _share("threshold"), _share("coverage"),
             _count("n_used", is_nullable=True), _count("n_wrong", is_nullable=True),
@@ -143,12 +156,7 @@ CONFIDENCE_FIELDS = (
 )  # fmt: skip
 
 # Added since SCHEMA_VERSION last changed: a summary that was written before lacks them.
-LATER_NAMES = {
-    "augrc", "augrc_interval", "e_aurc", "e_aurc_interval", "log_score", "log_score_interval", "n_distinct",
-    "largest_tie_share", "readout_mass", "recalibrated", "utilities", "headline_confidence", "wrong_answer_costs",
-    "smallest_difference", "best_sets", "equivalent_pairs", "questions_needed", "by_other_confidences", "warnings",
-    "claims", "other_comparisons", "coverage_at_target_lower_bound",
-}  # fmt: skip
+LATER_NAMES: set[str] = set()
 
 _GROUP = (_count("n"), _share("accuracy"), _share("ece"))
 _AUDIT = (
@@ -164,10 +172,16 @@ CELL_FIELDS = (
     _count("n_records", meaning="records"),
     _count("n_errors", meaning="records with an error"),
     *_with_interval(_share("accuracy", meaning="share of right answers, of the records without error", better="high")),
+    _variance("accuracy_variance", "of right (1) and wrong (0)"),
     _share(
         "answer_consistency", better="high",
         meaning="how often two permutations of a question choose the same option, mean over questions; `null` with one"
         " permutation",
+    ),
+    _share(
+        "thought_consistency", better="high",
+        meaning="how often two thoughts on the same order of a question choose the same option, mean over orders;"
+        " `null` with one thought",
     ),
     Field(
         "confidences", "object", "per confidence the fields of the next table",

@@ -177,6 +177,29 @@ def test_the_guarantee_rests_on_the_first_order_of_each_question_alone():
     assert rows[0]["threshold"] is not None
 
 
+def test_what_needs_independent_answers_rests_on_the_first_thought_of_each_question_alone():
+    first = [make_test_record(f"q{number}", 0.99, number % 9 > 0) for number in range(100)]
+    again = [record | {"thought": 1, "is_correct": False, "predicted_option": 1} for record in first]
+    alone, both = (one_cell(records)["confidences"]["confidence"] for records in (first, [*again, *first]))
+    for name in ("ece", "ece_if_calibrated", "guaranteed_thresholds", "coverage_at_target_lower_bound"):
+        assert both[name] == alone[name]
+    assert both["brier"] != alone["brier"]
+
+
+def test_several_thoughts_split_the_variance_and_one_cannot():
+    def records(*confidences):
+        return [
+            make_test_record(name, confidence, True, thought=number)
+            for name in "ab" for number, confidence in enumerate(confidences)
+        ]  # fmt: skip
+
+    cell = one_cell(records(0.5, 0.7))
+    assert cell["confidences"]["confidence"]["variance"]["sampling"] == pytest.approx(0.02)
+    assert cell["accuracy_variance"]["sampling"] == 0
+    assert cell["thought_consistency"] == 1
+    assert one_cell(records(0.5))["confidences"]["confidence"]["variance"]["sampling"] is None
+
+
 def test_a_record_with_an_error_is_counted_and_not_scored():
     good = [make_test_record("a", 0.9, True), make_test_record("b", 0.2, False)]
     unread = make_test_record("c", None, None, predicted_option=None, answer_probability=None, answer_readout_mass=None)

@@ -3,11 +3,13 @@ import fcntl
 import json
 import shutil
 
+import numpy as np
 import pytest
 from finished_runs import right_with, write_finished_run, wrong_with
 from synthetic_run import make_records
 
 import run_experiment
+from basics.errors import UserError
 from cascade.run_answers import read_run
 from report.page import write_report
 
@@ -251,6 +253,21 @@ def test_the_cell_without_thinking_is_the_tier_of_an_earlier_run(two_runs, tmp_p
     edge = write_finished_run(tmp_path / "swept", 200, 1, ((0, None), *CELLS), change=wrong_with(0.1))
     assert run_experiment.main(["--cascade", str(edge), two_runs[1]]) == 0
     assert "of its 3 cells the one without thinking is the tier" in capsys.readouterr().out
+
+
+def test_of_several_thoughts_the_first_counts(tmp_path):
+    one = write_finished_run(tmp_path / "one", 12, 3)
+    several = write_finished_run(tmp_path / "several", 12, 3)
+    config = json.loads((several / "config.json").read_text(encoding="utf-8"))
+    config["identity"]["n_thoughts"] = 2
+    (several / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    lines = (several / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    second = [json.dumps(json.loads(line) | {"thought": 1, "confidence": 0.123}) for line in lines]
+    with pytest.raises(UserError, match="36 of 72 records"):
+        read_run(str(several))
+    (several / "records.jsonl").write_text("\n".join([*second, *lines]) + "\n", encoding="utf-8")
+    for name in ("confidence", "is_correct", "tokens"):
+        assert np.array_equal(getattr(read_run(str(one)), name), getattr(read_run(str(several)), name))
 
 
 def test_records_are_read_into_their_places(tmp_path):

@@ -20,7 +20,8 @@ def test_a_killed_run_goes_on_to_the_same_records(capsys, monkeypatch):
 
 
 def test_the_kill_loop_sees_a_record_that_differs():
-    wanted = [{"question_id": "a", "permutation": 0, "total_budget": 1, "answer_thinking_ratio": None, "x": 0.5}]
+    names = ("question_id", "permutation", "thought", "total_budget", "answer_thinking_ratio", "x")
+    wanted = [dict(zip(names, ("a", 0, 0, 1, None, 0.5), strict=True))]
     assert kill_and_resume.differences([wanted[0] | {"x": 0.500001}], wanted) == []
     assert len(kill_and_resume.differences([wanted[0] | {"x": 0.6}], wanted)) == 1
     assert len(kill_and_resume.differences([wanted[0] | {"x": None}], wanted)) == 1

@@ -22,7 +22,7 @@ def grid_records(tiny_model):
 def test_every_unit_has_a_record_in_every_cell_in_order(grid_records):
     assert len(grid_records) == len(UNITS)
     for unit, records in zip(UNITS, grid_records, strict=True):
-        ids = [(record["question_id"], record["permutation"]) for record in records]
+        ids = [(record["question_id"], record["permutation"], record["thought"]) for record in records]
         assert ids == [unit.key] * len(GRID)
         caps = [(record["answer_budget"], record["confidence_budget"]) for record in records]
         assert caps == [(cell.answer_budget, cell.confidence_budget) for cell in GRID]
@@ -87,6 +87,8 @@ def test_each_thought_has_randomness_of_its_own():
         random_key(1, permuted, "answer", None),
         random_key(1, unit, "confidence", 0),
         random_key(1, unit, "confidence", 1),
+        random_key(1, replace(unit, thought=1), "answer", None),
+        random_key(1, replace(unit, thought=2), "answer", None),
     ]
     assert len(set(keys)) == len(keys)
     assert keys[0] == '[1,"q0",0,"answer",null]'

@@ -53,7 +53,10 @@ def assert_same_as_alone(arguments, tmp_path, *more):
 @pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(
     ("flag", "value", "n_units", "n_cells"),
-    [("--n-questions", "9", 6, 1), ("--n-permutations", "3", 6, 1), ("--total-budget", "20", 12, 2)],
+    [
+        ("--n-questions", "9", 6, 1), ("--n-permutations", "3", 6, 1), ("--n-thoughts", "2", 12, 1),
+        ("--total-budget", "20", 12, 2),
+    ],
 )
 def test_only_what_is_new_is_computed(arguments, computed, tmp_path, capsys, flag, value, n_units, n_cells):
     run(arguments)

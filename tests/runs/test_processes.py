@@ -18,12 +18,12 @@ from runs.journal import Journal, only_writer_of, process_journal
 from runs.processes import shares_of
 
 CELLS = [(0, None), (20, 0.5)]
-KEY = ("question_id", "permutation", "total_budget", "answer_thinking_ratio")
+KEY = ("question_id", "permutation", "thought", "total_budget", "answer_thinking_ratio")
 
 
 def lines_of(*numbers):
     return "".join(
-        json.dumps(dict(zip(KEY, (f"q{n}", 0, *cell), strict=True)))
+        json.dumps(dict(zip(KEY, (f"q{n}", 0, 0, *cell), strict=True)))
         + "\n"
         for n in numbers
         for cell in CELLS
@@ -40,7 +40,7 @@ def test_every_unit_is_dealt_once_and_shares_weigh_the_same(n_units, n_processes
 
 
 def test_a_left_journal_is_taken_over_once_without_its_torn_end(tmp_path):
-    journal = Journal(tmp_path / "records.jsonl", {(f"q{n}", 0) for n in range(4)}, CELLS)
+    journal = Journal(tmp_path / "records.jsonl", {(f"q{n}", 0, 0) for n in range(4)}, CELLS)
     journal.path.write_text(lines_of(0, 1))
     journal = Journal(journal.path, journal.units, CELLS)
     left = process_journal(tmp_path, 1)

@@ -27,17 +27,18 @@ from runs.results_folder import (
 CELLS = [(100, 0.0), (100, 0.5), (0, None)]
 
 
-def record(question_id, permutation, cell):
+def record(question_id, permutation, thought, cell):
     return {
         "question_id": question_id,
         "permutation": permutation,
+        "thought": thought,
         "total_budget": cell[0],
         "answer_thinking_ratio": cell[1],
         "thinking": "a\nb\u2028\x85c",
     }
 
 
-KEYS = [("one/two\n", 0), ("é", 1)]
+KEYS = [("one/two\n", 0, 0), ("é", 1, 2)]
 UNITS = [[record(*key, cell) for cell in CELLS] for key in KEYS]
 
 
@@ -96,7 +97,7 @@ def test_damage_that_is_not_a_torn_end_is_refused_and_nothing_is_thrown_away(tmp
     path = tmp_path / "records.jsonl"
     open_journal(path).append(UNITS)
     lines = path.read_bytes().splitlines(keepends=True)
-    foreign = canonical_json(record("not ours", 0, CELLS[0])).encode() + b"\n"
+    foreign = canonical_json(record("not ours", 0, 0, CELLS[0])).encode() + b"\n"
     for damaged, words in (
         ([lines[0], b"\xff" + lines[1], *lines[2:]], "line 2 is no record"),
         ([lines[0], b"[1]\n", *lines[2:]], "line 2 is no record"),

@@ -57,6 +57,27 @@ def test_consistency_is_the_share_of_agreeing_pairs_per_question():
     assert diagnostics.answer_consistency(cell) == pytest.approx((1 / 3 + 1 + 2 / 6) / 3)
 
 
+def test_consistency_of_orders_and_of_thoughts_are_told_apart():
+    def answers(question_id, *of_orders):
+        return [
+            make_test_record(question_id, option / 4, False, permutation=order, thought=number, predicted_option=option)
+            for order, options in enumerate(of_orders)
+            for number, option in enumerate(options)
+        ]
+
+    # the first thoughts agree, the second ones do not; the thoughts on the first order agree
+    cell = cell_of(*answers("a", (0, 0), (0, 1)), *answers("b", (2, 2), (2, 2)))
+    assert diagnostics.answer_consistency(cell) == pytest.approx((1 + 0 + 1 + 1) / 4)
+    assert diagnostics.thought_consistency(cell) == pytest.approx((1 + 0 + 1 + 1) / 4)
+    cell = cell_of(*answers("a", (0, 1), (0, 1)))
+    assert (diagnostics.answer_consistency(cell), diagnostics.thought_consistency(cell)) == (1.0, 0.0)
+    assert diagnostics.permutation_spread(cell, cell.confidence("confidence")) == 0.0
+    cell = cell_of(*answers("a", (0, 0), (1, 1)))
+    assert (diagnostics.answer_consistency(cell), diagnostics.thought_consistency(cell)) == (0.0, 1.0)
+    assert diagnostics.permutation_spread(cell, cell.confidence("confidence")) == 0.125
+    assert diagnostics.thought_consistency(cell_of(*answers("a", (0,), (1,)))) is None
+
+
 def test_saturation_counts_the_closing_tag_as_a_sample():
     cells = RecordColumns([
         make_test_record("a", 0.9, True, **thought(3, "natural")),

@@ -12,6 +12,7 @@ def write_finished_run(folder, n_questions=40, n_permutations=2, cells=((0, None
     config["identity"] |= {
         "cells": [{"total_budget": budget, "answer_thinking_ratio": ratio} for budget, ratio in cells],
         "n_permutations": n_permutations,
+        "n_thoughts": 1,
     }
     config["questions"]["used"] = n_questions
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")

@@ -60,6 +60,7 @@ def make_test_record(question_id, confidence, is_correct, **changes):
         "question_id": question_id,
         "category": "radio",
         "permutation": 0,
+        "thought": 0,
         "total_budget": 20,
         "answer_thinking_ratio": 0.5,
         "answer_budget": 10,

@@ -4,12 +4,14 @@ import random
 import struct
 import zlib
 
+from runs.results_folder import SCHEMA_VERSION
 from scoring.comparisons import METRIC_NAMES
 from scoring.fields import in_order
 from scoring.recalibration import METHODS, SCORES
 from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGES, TOKEN_NAMES
 from scoring.summary_schema import CELL_FIELDS, CONFIDENCE_FIELDS
 from scoring.utility import utility_name
+from scoring.variance_components import SOURCES
 
 STAGE_NUMBERS = ("prompt_tokens", "injected_tokens", "readout_tokens")
 TARGETS = (0.05, 0.1, 0.2)
@@ -45,6 +47,7 @@ def make_record(rng, question, permutation, cell):
         "question_id": f"q{question}",
         "category": f"kind {question % 3}",
         "permutation": permutation,
+        "thought": 0,
         "total_budget": total_budget,
         "answer_thinking_ratio": ratio,
         "answer_budget": answer_budget,
@@ -161,6 +164,7 @@ def _cell(key, n, value):
         **dict(zip(CELL_NAMES, key, strict=True)),
         "n_questions": n, "n_records": n, "n_errors": 0,
         "accuracy": value, "accuracy_interval": _interval(value), "answer_consistency": value,
+        "thought_consistency": value, "accuracy_variance": _variance(value),
         "confidences": {name: _scores(n, value) for name in CONFIDENCE_NAMES},
         "readout_masses": dict.fromkeys(MASS_NAMES, value),
         "per_permutation": [{"permutation": 0, "n": n, "accuracy": value, "ece": value}],
@@ -179,6 +183,10 @@ def _cell(key, n, value):
     })  # fmt: skip
 
 
+def _variance(value):
+    return dict.fromkeys((*SOURCES, "share_from_questions"), value)
+
+
 def _scores(n, value):
     """Every metric has the same value; what is no metric stands below."""
     names = [one.name for one in CONFIDENCE_FIELDS]
@@ -187,6 +195,7 @@ def _scores(n, value):
         "n": n if value else 0,
         "n_missing": 0 if value else n,
         "n_distinct": 7 if value else 0,
+        "variance": _variance(value),
         "recalibrated": {method: dict.fromkeys(SCORES, value) for method in METHODS},
         "utilities": [
             {"wrong_answer_cost": cost, "break_even": cost / (1 + cost), "share_given": value, "utility": value,
@@ -208,7 +217,8 @@ def make_config(has_values=True):
         "is_demo": False,
         "settings": {"TOTAL_BUDGET": [100], "ANSWER_THINKING_RATIO": [0.0, 0.5, 1.0], "model_name": "made/up-4B",
                      "DATASET": "made/questions", "DATASET_CONFIG": "", "SEED": 42},
-        "identity": {"schema_version": 2, "prompts": {"answer_prompt": "<question>\nA) <option>"}, "model": "abc123"},
+        "identity": {"schema_version": SCHEMA_VERSION, "prompts": {"answer_prompt": "<question>\nA) <option>"},
+                     "model": "abc123"},
         "questions": {"loaded": 5, "used": 4, "n_skipped": 1, "skipped": [{"row": "7", "reason": "has no key"}],
                       "notes": [{"row": "8", "note": "text differs"}]},
         "processes": [{"command": ["run_experiment.py"], "started": "2026-11-24T10:00:00+00:00",

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import run_experiment
 from runs.journal import read_records
+from scoring.record_schema import UNIT_NAMES
 
 SCRIPT = Path(run_experiment.__file__)
 
@@ -15,7 +16,7 @@ def run_folder(arguments):
 
 def records_by_key(folder):
     return {
-        (record["question_id"], record["permutation"], record["total_budget"], record["answer_thinking_ratio"]): record
+        tuple(record[name] for name in (*UNIT_NAMES, "total_budget", "answer_thinking_ratio")): record
         for record in read_records(folder / "records.jsonl")
     }
 

@@ -75,8 +75,20 @@ def results_table(summary: dict) -> str:
         f"Budget audit: {summary['n_records']:,} records, largest overshoot {summary['largest_overshoot']} tokens.",
         f"Thinking tokens: {sampled:,} sampled; "
         + (f"the {cells} cells run one by one would have sampled {alone:,}." if cells > 1 else "one cell."),
+        *_variance_line(summary),
     ]
     return "\n".join(lines)
+
+
+def _variance_line(summary: dict) -> list[str]:
+    """Whether more questions or more permutations and thoughts would make the intervals shorter; empty if unknown."""
+    shares = [cell["accuracy_variance"]["share_from_questions"] for cell in summary["cells"]]
+    shares = [share for share in shares if share is not None]
+    if not shares:
+        return []
+    low, high = (f"{share:.0%}" for share in (min(shares), max(shares)))
+    range_ = low if low == high else f"{low} to {high}"
+    return [f"Of the variance of the mean accuracy, {range_} comes from the choice of questions."]
 
 
 def _questions_line(questions: dict) -> str:

@@ -6,6 +6,7 @@ def cell(budget, ratio, accuracy, interval, **verbalised):
     return {
         "total_budget": budget, "answer_thinking_ratio": ratio, "n_records": 1234, "accuracy": accuracy,
         "accuracy_interval": interval, "confidences": {"confidence": verbalised},
+        "accuracy_variance": {"share_from_questions": None},
     }  # fmt: skip
 
 
@@ -45,6 +46,16 @@ def test_below_the_table_stands_what_was_missing_and_what_sharing_thoughts_saved
     alone = SUMMARY | {"cells": [FULL], "run": {"questions": {"used": 50, "loaded": 50, "n_rows": 50, "n_skipped": 0}}}
     assert results_table(alone).split("\n")[5] == "Questions: 50 of 50 in 50 rows. Rows skipped: 0."
     assert results_table(alone).endswith("Thinking tokens: 11,111 sampled; one cell.")
+
+
+def test_where_several_records_per_question_tell_it_the_share_of_the_questions_is_said():
+    def cells(*shares):
+        return {"cells": [FULL | {"accuracy_variance": {"share_from_questions": share}} for share in shares]}
+
+    assert results_table(SUMMARY | cells(0.8, None, 0.954)).endswith(
+        "\nOf the variance of the mean accuracy, 80% to 95% comes from the choice of questions."
+    )
+    assert "accuracy, 95% comes from" in results_table(SUMMARY | cells(0.95))
 
 
 def test_the_answer_has_a_paragraph_per_budget_and_one_for_the_conventional_arm():

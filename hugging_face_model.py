@@ -5,8 +5,10 @@
 
 The types of requests and readings are in `thinking/model_interface.py`.
 """
+import psutil
 import torch
 
+from thinking.capped_decoding import FORKS
 from thinking.model_interface import Reading, ThoughtRequest
 from thinking.prompt_encoder import PromptEncoder
 from thinking.sampling import Sampling
@@ -73,6 +75,10 @@ class HuggingFaceModel:
     def close(self) -> None:
         """Nothing is left to end: weights and cache go with the object."""
 
-    def predicted_peak_bytes(self, rows: int, tokens_per_row: int) -> int:
-        """Largest memory that a batch of so many rows takes at once, the weights included."""
-        return self.engine.memory.peak(rows, tokens_per_row)
+    def predicted_peak_bytes(self, rows: int, tokens_per_row: int, readings: int = FORKS) -> int:
+        """Largest memory that a batch of so many rows will take at once, with what is taken already.
+
+        On a CPU that is this process, libraries included; on a GPU the weights. readings: of a thought, one per cap.
+        """
+        taken = psutil.Process().memory_info().rss if self.device.type == "cpu" else self.engine.memory.weights
+        return taken + self.engine.memory.batch(rows, tokens_per_row, readings)

@@ -5,6 +5,7 @@
     python run_experiment.py --demo                              # no GPU, no download: a tiny model of our own
     accelerate launch --multi_gpu run_experiment.py              # several GPUs: docs/clusters.md
     python run_experiment.py --look questions.csv                # how is this file read? no model is needed
+    python run_experiment.py --dry-run                           # what would the run compute and cost? 20 questions are
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --redraw ./results_reasoning/       # their figures and reports again
     python run_experiment.py --cascade EDGE_RUN CLOUD_RUN        # which split is cheapest in a cascade: docs/cascade.md
@@ -34,12 +35,12 @@ from questions.option_orders import Unit
 from questions.question_sets import load_questions, select_questions
 from runs.budgets import make_cells
 from runs.check import check_results
-from runs.computation import Computation, open_journal
-from runs.earlier_records import find_earlier_records
-from runs.identity import run_config, run_identity
-from runs.in_flight import ComputationInFlight
+from runs.computation import Computation
+from runs.forecast import forecast
+from runs.identity import run_config
 from runs.journal import only_writer_of, process_journal
 from runs.look import look
+from runs.prepared_run import PreparedRun
 from runs.processes import ToldElsewhere, is_local_main, process_group
 from runs.results_folder import (
     check_inputs_unchanged,
@@ -47,11 +48,11 @@ from runs.results_folder import (
     earlier_processes,
     only_writer,
     other_summary_settings,
-    run_name,
 )
 from runs.settings import (
     RULES,
     VERB_SETTINGS,
+    asked_for_dry_run,
     asked_of_results,
     asked_to_look,
     comments_of_constants,
@@ -103,8 +104,13 @@ DEMO = {
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)  # also of what is printed to a file
 
 
-def run(settings: dict, group) -> None:
-    """The whole experiment, from checked settings to the table at the end. group: the processes of the run."""
+def run(settings: dict, group, is_dry: bool = False) -> None:
+    """The whole experiment, from checked settings to the table at the end. group: the processes of the run.
+
+    is_dry: what the run would compute and cost is printed instead.
+    """
+    if is_dry and group.number > 1:
+        raise UserError(f"--dry-run needs one process, {group.number} were launched")
     # Imported once the settings are known to be right: torch and transformers take seconds.
     from thinking.devices import check_no_gpu_is_left_out
     from thinking.libraries import prepare_libraries
@@ -133,44 +139,40 @@ def run(settings: dict, group) -> None:
         group.say("Settings: " + ", ".join(f"{name} {settings[name]}" for name in shown))
     model, batch_size = load_model(settings, encoder, workload, group)
     with closing(model):
-        compute_and_score(settings, cells, question_set, workload, model, batch_size, group)
+        prepared = PreparedRun(settings, cells, question_set, workload, model, batch_size)
+        if is_dry:
+            for line in forecast(prepared):
+                group.say(line)
+        else:
+            compute_and_score(prepared, group)
 
 
-def compute_and_score(settings: dict, cells, question_set, workload: Workload, model, batch_size: int, group) -> None:
+def compute_and_score(prepared: PreparedRun, group) -> None:
     """Every unit that is not on disk yet becomes records; then the summary, what is printed of it, and the report."""
     from runs.provenance import this_process
 
-    identity = run_identity(settings, cells, workload.questions, model.encoder, model)
-    config = run_config(settings, is_demo(settings), identity, question_set, workload)
-    name = run_name(settings["model_name"], settings["DATASET"], cells, identity)
-    folder = Path(settings["SAVE_DIR"]).expanduser() / name
-    entries = group.meet(name, this_process(model.device, model.place, batch_size) | group.place)
-    known = find_earlier_records(folder, identity, workload.units, cells)
-
-    def computation_into(path: Path, units: list[Unit]) -> Computation:
-        journal, n_records = open_journal(path, units, cells), len(workload.units) * len(cells)
-        kind = Computation if settings["ENGINE"] == "transformers" else ComputationInFlight
-        return kind(model, cells, settings["SEED"], batch_size, journal, n_records, known)
-
+    settings, folder, units = prepared.settings, prepared.folder, prepared.workload.units
+    config = run_config(settings, is_demo(settings), prepared.identity, prepared.question_set, prepared.workload)
+    this = this_process(prepared.model.device, prepared.model.place, prepared.batch_size)
+    entries = group.meet(folder.name, this | group.place)
     if not group.is_main:
-        cost = compute_share(computation_into, workload.units, folder, group)
-        group.finish(entries[group.index] | cost)
+        group.finish(entries[group.index] | compute_share(prepared, group))
         return
-    group.say(check_inputs_unchanged(folder, settings, identity))
+    group.say(check_inputs_unchanged(folder, settings, prepared.identity))
     with only_writer(folder):
-        earlier = earlier_processes(folder, identity)
-        config["taken_over_from"] = known.sources(folder)
-        group.say(known.remark())
-        write_json(folder / "config.json", config | {"processes": [*earlier, *entries]})
-        computation = computation_into(folder / "records.jsonl", workload.units)
-        compute_all(computation, workload.units, group)
-        config["processes"] = [*earlier, *group.finished_entries(entries[0] | computation.cost)]
+        processes = earlier_processes(folder, prepared.identity)
+        config["taken_over_from"] = prepared.earlier.sources(folder)
+        group.say(prepared.earlier.remark())
+        write_json(folder / "config.json", config | {"processes": [*processes, *entries]})
+        computation = prepared.computation(folder / "records.jsonl", units)
+        compute_all(computation, units, group)
+        config["processes"] = [*processes, *group.finished_entries(entries[0] | computation.cost)]
         write_json(folder / "config.json", config)
         group.say(other_summary_settings(folder, settings))
         summary, report = score(folder, config)
     print(results_table(summary))
     if config["is_demo"]:
-        print(ideal_table(cells, settings["TARGET_ERROR"]))
+        print(ideal_table(prepared.cells, settings["TARGET_ERROR"]))
     print(answer_text(summary["comparisons"]))
     print(f"Results: {folder}\nReport: {report}")
 
@@ -202,7 +204,7 @@ def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
         raise UserError(f"model_name = {settings['model_name']!r}: its files changed while they were loaded; try again")
     model.reserve(workload.tokens_per_row)
     batch_size = settings["BATCH_SIZE"] or model.rows_that_fit(workload.tokens_per_row)
-    peak = model.predicted_peak_bytes(batch_size, workload.tokens_per_row)
+    peak = model.predicted_peak_bytes(batch_size, workload.tokens_per_row, workload.readings)
     group.say(f"Prompts at a time: {batch_size:,}; memory at the peak, predicted: {peak / 1e9:.1f} GB")
     return model, batch_size
 
@@ -256,14 +258,11 @@ def compute_all(computation: Computation, units: list[Unit], group) -> None:
     computation.check_errors()
 
 
-def compute_share(computation_into, units: list[Unit], folder: Path, group) -> dict:
-    """Not the main process: computes its share into a journal of its own; returns what it cost.
-
-    computation_into: from the path of a journal and its units to a Computation.
-    """
-    path, share = process_journal(folder, group.index), group.own_share(units)
+def compute_share(prepared: PreparedRun, group) -> dict:
+    """Not the main process: computes its share into a journal of its own; returns what it cost."""
+    path, share = process_journal(prepared.folder, group.index), group.own_share(prepared.workload.units)
     with only_writer_of(path):
-        computation = computation_into(path, share)
+        computation = prepared.computation(path, share)
         for batch in computation.batches(share):
             group.progress(*batch)
             group.check()
@@ -315,9 +314,10 @@ def main(argv: list[str]) -> int:
             return with_results(verb, folders, of_verb, given)
         if asked := asked_to_look(argv):
             return look(read_settings(constants, DEMO, comments, __doc__, asked))
-        settings = read_settings(constants, DEMO, comments, __doc__, argv)
+        flags = asked_for_dry_run(argv)
+        settings = read_settings(constants, DEMO, comments, __doc__, argv if flags is None else flags)
         with process_group() as group:
-            run(settings, group)
+            run(settings, group, is_dry=flags is not None)
     except ToldElsewhere:
         return 2
     except ImportError as error:

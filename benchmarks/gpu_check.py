@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -205,10 +205,11 @@ def memory(bench) -> list[dict]:
         for rows in bench.memory_rows:
             batch = long_requests(model.encoder, rows, tokens, 24)
             needed = max(map(model.encoder.tokens_needed, batch))
-            predicted = model.predicted_peak_bytes(rows, needed)
-            found.append({"rows": rows, "tokens": needed, "predicted": predicted, "measured": None, "reason": None})
             model.engine.decoder.release()
             gc.collect()
+            return_freed_memory()
+            predicted = model.predicted_peak_bytes(rows, needed, readings=1)
+            found.append({"rows": rows, "tokens": needed, "predicted": predicted, "measured": None, "reason": None})
             if bench.on_gpu and predicted - model.engine.memory.weights > 0.95 * torch.cuda.mem_get_info()[0]:
                 found[-1]["reason"] = "would not fit"
                 continue
@@ -227,20 +228,24 @@ def long_requests(encoder, rows: int, prompt_tokens: int, cap: int) -> list[Thou
 
 @contextmanager
 def peak_of_memory(model):
-    """Gives a function: bytes at the peak of the block, weights included; None if the system does not measure it."""
+    """Gives a function: bytes at the peak of the block, on a CPU of the process; None if the system does not say."""
     if model.device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         yield torch.cuda.max_memory_allocated
         return
     try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)  # returns freed memory to the system, which would hide new memory
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets the peak
-    except (OSError, AttributeError):  # not Linux, or not glibc
+    except OSError:  # not Linux
         yield lambda: None
         return
-    before = resident_peak()
-    yield lambda: resident_peak() - before + model.engine.memory.weights
+    yield resident_peak
+
+
+def return_freed_memory() -> None:
+    """To the system, where the C library can: freed memory that a process keeps would hide new memory."""
+    with suppress(OSError, AttributeError):  # not Linux, or not glibc
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def resident_peak() -> int:

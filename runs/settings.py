@@ -142,6 +142,7 @@ def read_settings(
         action="store_true",
         help=f"the built-in demo: in place of {', '.join(demo)} it puts values of its own; other flags still override",
     )
+    parser.add_argument(DRY_RUN, action="store_true", help=DRY_RUN_HELP)
     for verb, words in VERBS.items():
         parser.add_argument(verb, metavar="RUN" if verb in VERB_SETTINGS else "DIR", nargs="+", help=words)
     parser.add_argument(LOOK, metavar="DATASET", help=LOOK_HELP)
@@ -177,6 +178,18 @@ LOOK_HELP = (
     "print how a data set is read instead of running: shape, counts, skipped rows with reasons, three questions as the"
     " model will see them; needs no model; beside it --dataset-config, --dataset-split and --seed count"
 )
+
+
+DRY_RUN = "--dry-run"
+DRY_RUN_HELP = (
+    "print what the run would compute (cells, units, prompts, thinking tokens, memory, time, disk), with means from a"
+    " pilot of 20 questions or from runs that hold some of its units, and keep nothing; all settings count"
+)
+
+
+def asked_for_dry_run(argv: list[str]) -> list[str] | None:
+    """The flags beside `--dry-run`; None if it is not among them."""
+    return [flag for flag in argv if flag != DRY_RUN] if DRY_RUN in argv else None
 
 
 def asked_to_look(argv: list[str]) -> list[str] | None:

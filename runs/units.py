@@ -16,13 +16,15 @@ class Workload:
     """What a run computes.
 
     questions: those used. units: of them, by falling length of their prompts, so that a batch holds little padding.
-    tokens_per_row: that the longest unit needs, with its thought and read-outs. too_long: {"row", "reason"} of each
+    tokens_per_row: that the longest unit needs, with its thought and read-outs. readings: of a thought at most, one per
+    cap. too_long: {"row", "reason"} of each
     question left out because the model's context does not hold it.
     """
 
     questions: list[Question]
     units: list[Unit]
     tokens_per_row: int
+    readings: int
     too_long: list[dict[str, str]]
 
     def remark(self) -> str | None:
@@ -59,6 +61,7 @@ def make_workload(units: list[Unit], encoder, cells: list[Cell]) -> Workload:
         questions=list(kept.values()),
         units=[units[index] for index in order],
         tokens_per_row=needed[order[0]],
+        readings=max(len(caps) for caps in _caps(cells)),
         too_long=[{"row": name, "reason": _too_long(length, encoder)} for name, length in too_long.items()],
     )
 
@@ -69,8 +72,7 @@ def _lengths(units, encoder, cells) -> tuple[array, dict[str, int]]:
     A question is measured in the first of its orders. Another order can differ by a token where texts meet, so close
     to the context each order is measured.
     """
-    answer_caps = tuple({cell.answer_budget for cell in cells})
-    confidence_caps = tuple({cell.confidence_budget for cell in cells})
+    answer_caps, confidence_caps = _caps(cells)
     of_question: dict[str, int] = {}
     too_long: dict[str, int] = {}
     needed = array("q")
@@ -83,6 +85,11 @@ def _lengths(units, encoder, cells) -> tuple[array, dict[str, int]]:
             too_long[name] = max(length, too_long.get(name, 0))
         needed.append(length)
     return needed, too_long
+
+
+def _caps(cells: list[Cell]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Distinct caps of the answer stage and of the confidence stage."""
+    return tuple({cell.answer_budget for cell in cells}), tuple({cell.confidence_budget for cell in cells})
 
 
 def tokens_needed(unit: Unit, encoder, answer_caps: tuple[int, ...], confidence_caps: tuple[int, ...]) -> int:

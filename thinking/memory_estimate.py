@@ -38,32 +38,39 @@ class MemoryEstimate:
 
     def row(self, tokens: int) -> int:
         """A row's cache, its scores of the vocabulary (in the model's format, twice in float32), and its sampling."""
-        vocabulary = self.model.get_output_embeddings().weight.shape[0]
         sampling = 0 if self.top_k else 64  # probabilities and their sums in float64, the order of the scores
-        return self.cache_per_token * (tokens + 64) + (self.model.dtype.itemsize + 8 + sampling) * vocabulary
+        return self.cache_per_token * (tokens + 64) + (self.model.dtype.itemsize + 8 + sampling) * self._vocabulary
 
-    def one_pass(self, tokens: int) -> int:
+    def one_pass(self, tokens: int, rows: int = _MOST_ROWS, readings: int = FORKS) -> int:
         """What a chunk of prompts or of read-outs takes during its forward pass, whichever is larger.
 
-        Prompts: a second copy of their cache. Read-outs: three copies of one layer of their rows, with its heads
-        repeated, and the mask. Both: hidden states, and a chunk of the output layer in float32 with its sums.
+        readings: of one row at most, one per cap. Prompts: a second copy of their cache. Read-outs: three copies of one
+        layer of their rows, with its heads repeated, and the mask. Both: hidden states, and a chunk of the output layer
+        in float32 with its sums.
         """
         config = self.model.config.get_text_config(decoder=True)
         width = self._widest() * self.model.dtype.itemsize
-        prompts = PREFILL_TOKENS * (self.cache_per_token + 4 * width)
+        prompts = min(PREFILL_TOKENS, rows * tokens) * (self.cache_per_token + 8 * width)
+        forks = min(FORKS, rows * readings)
+        fork_tokens = FORK_TOKENS * forks // FORKS
         groups = max(1, config.num_attention_heads // self._key_heads)
-        columns = FORKS * tokens * self._layer_per_token * (1 + 2 * groups)
-        readouts = FORK_TOKENS * (4 * width + 6 * tokens) + columns
-        projection = 4 * VOCABULARY_CHUNK * (config.hidden_size + 3 * FORK_TOKENS // 2)  # read at half the nodes
+        columns = forks * tokens * self._layer_per_token * (1 + 2 * groups)
+        readouts = fork_tokens * (4 * width + 6 * tokens) + columns
+        tokens_at_once = min(VOCABULARY_CHUNK, self._vocabulary)
+        projection = 4 * tokens_at_once * (config.hidden_size + 3 * fork_tokens // 2)  # read at half the nodes
         return max(prompts, readouts) + projection
 
-    def peak(self, rows: int, tokens: int) -> int:
-        """Largest memory that a batch of so many rows takes at once, the weights included."""
-        return self.weights + rows * self.row(tokens) + self.one_pass(tokens)
+    def batch(self, rows: int, tokens: int, readings: int = FORKS) -> int:
+        """Largest memory that a batch of so many rows takes at once, beside the weights."""
+        return rows * self.row(tokens) + self.one_pass(tokens, rows, readings)
 
     def rows_that_fit(self, free: int, tokens: int) -> int:
         """Rows of a batch, 0 to 512, that fit into `free` bytes beside the weights."""
         return max(0, min(_MOST_ROWS, int((_SHARE_USED * free - self.one_pass(tokens)) / self.row(tokens))))
+
+    @property
+    def _vocabulary(self):
+        return self.model.get_output_embeddings().weight.shape[0]
 
     def _widest(self):
         """Values per token between two layers or inside one, whichever is more."""

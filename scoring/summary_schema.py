@@ -142,15 +142,16 @@ CONFIDENCE_FIELDS = (
     ),
 )  # fmt: skip
 
-# Added since SCHEMA_VERSION last changed: a summary that was written before lacks them.
+# Added since SCHEMA_VERSION last changed: a summary that was written before lacks them. After a dot: in that list only.
 LATER_NAMES = {
     "augrc", "augrc_interval", "e_aurc", "e_aurc_interval", "log_score", "log_score_interval", "n_distinct",
     "largest_tie_share", "readout_mass", "recalibrated", "utilities", "headline_confidence", "wrong_answer_costs",
     "smallest_difference", "best_sets", "equivalent_pairs", "questions_needed", "by_other_confidences", "warnings",
-    "claims", "other_comparisons", "coverage_at_target_lower_bound",
+    "claims", "other_comparisons", "coverage_at_target_lower_bound", "accuracy_where_correct",
+    *(f"per_{group}.{name}" for group in ("permutation", "category") for name in ("n_questions", "accuracy_interval")),
 }  # fmt: skip
 
-_GROUP = (_count("n"), _share("accuracy"), _share("ece"))
+_GROUP = (_count("n"), _count("n_questions"), *_with_interval(_share("accuracy")), _share("ece"))
 _AUDIT = (
     _count("cap", unit="tokens"), _count("n_records"), _count("largest_overshoot", unit="tokens"),
     _share("share_capped"), Field("mean_thinking_tokens", "number", unit="tokens", is_nullable=True),
@@ -187,8 +188,11 @@ CELL_FIELDS = (
         "records without error whose thought the model closed (`natural`) and those whose thought the cap closed",
     ),
     _objects(
-        "position_bias", meaning="per letter how often it is chosen, and how often it is right",
-        parts=(Field("letter", "text"), _share("share_chosen"), _share("share_correct")),
+        "position_bias",
+        meaning="per letter how often it is chosen, how often it is right, and the accuracy of the records where it is",
+        parts=(
+            Field("letter", "text"), _share("share_chosen"), _share("share_correct"), _share("accuracy_where_correct"),
+        ),
     ),
     _objects(
         "per_permutation", meaning="per order of the options; `n` of records without error",

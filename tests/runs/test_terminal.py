@@ -1,4 +1,6 @@
 """The closing table and the answer in words: every number in its own column."""
+from synthetic_run import make_records, make_summary
+
 from runs.terminal import answer_text, results_table
 
 
@@ -47,11 +49,10 @@ def test_below_the_table_stands_what_was_missing_and_what_sharing_thoughts_saved
     assert results_table(alone).endswith("Thinking tokens: 11,111 sampled; one cell.")
 
 
-def test_the_answer_has_a_paragraph_per_budget_and_one_for_the_conventional_arm():
-    budgets, arm = [{"answer": "First."}, {"answer": "Second."}], {"answer": "Third."}
-    assert answer_text({"by_budget": budgets, "claims": "Both.", "conventional": arm}) == (
-        "\nFirst.\nSecond.\nBoth.\nThird.\n"
-    )
-    assert answer_text({"by_budget": [], "claims": None, "conventional": None}) == (
-        "\nThere is nothing to compare: this run has a single arm.\n"
-    )
+def test_the_answer_is_printed_paragraph_by_paragraph_in_lines_of_at_most_110_characters():
+    summary = make_summary(make_records(6))
+    summary["comparisons"]["by_budget"][0]["answer"] = "word " * 40
+    lines = answer_text(summary).split("\n")
+    assert lines[0] == lines[-1] == ""
+    assert lines[-2] == "Reasoning beats the conventional arm in this made-up run."
+    assert max(map(len, lines)) <= 110 and lines[1].startswith("word word")

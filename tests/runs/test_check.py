@@ -192,6 +192,18 @@ def test_a_summary_from_before_a_metric_was_added_is_consistent(run):
     assert ["aurc is None" in problem for problem in run_problems(run)] == [True]
 
 
+def test_a_later_field_of_a_group_may_be_missing_there_alone(run):
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    for cell in summary["cells"]:
+        for group in (*cell["per_permutation"], *cell["per_category"]):
+            del group["n_questions"], group["accuracy_interval"]
+    write_json(run / "summary.json", summary)
+    assert list(run_problems(run)) == []
+    del summary["cells"][0]["n_questions"]
+    write_json(run / "summary.json", summary)
+    assert ["cells[0].n_questions is None" in problem for problem in run_problems(run)] == [True]
+
+
 def test_the_answer_in_the_words_of_another_version_is_consistent_and_its_figures_still_count(run):
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     (entry,) = summary["comparisons"]["by_budget"]

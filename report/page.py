@@ -36,16 +36,14 @@ def write_report(folder: Path) -> Path:
     a figure says so. Raises UserError if the summary is missing, if one of the JSON files is of another shape, or if a
     line of the records is no record.
     """
-    summary = read_summary(folder / "summary.json")
+    path = folder / "summary.json"
+    summary = read_summary(path)
     cascade = _cascade_parts(folder)
     records = embed_records(folder / "records.jsonl", MAX_EMBEDDED_BYTES)
-    path = folder / "summary.json"
     with summary_errors_told(path):
         wanted, answer = figures_of(summary), answer_paragraphs(summary)
     figures, damaged_figures = _read_figures(folder / "figures", wanted)
-    files = ("page.css", "page.js", "enlarge.js")
-    style, *scripts = ((HERE / name).read_text(encoding="utf-8").replace("\r\n", "\n") for name in files)
-    script = "\n".join(scripts)
+    style, script = _text_of("page.css"), _text_of("page.js", "enlarge.js")
     parts = _environment(HERE).get_template("page.html").stream(
         summary=summary,
         records=records,
@@ -73,6 +71,11 @@ def write_report(folder: Path) -> Path:
     except OSError as error:
         raise UserError(f"{page}: cannot be written ({reason(error)})") from error
     return page
+
+
+def _text_of(*names: str) -> str:
+    """The files beside this one, one behind the other."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8").replace("\r\n", "\n") for name in names)
 
 
 def write_cascade_into_report(folder: Path) -> Path:

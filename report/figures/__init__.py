@@ -54,17 +54,12 @@ def draw_figures(folder: Path) -> list[Path]:
     with summary_errors_told(path):
         drawn = {folder / "figures" / figure.file_name: figure.draw(summary) for figure in figures_of(summary)}
     drawn |= _cascade_figure(folder)
-    files = _save_all(folder, drawn)
-    for figure in FIGURES:
-        stale = folder / "figures" / figure.file_name
-        if stale not in drawn:
-            stale.unlink(missing_ok=True)
-    return files
+    return _save_all(folder, drawn, {folder / "figures" / figure.file_name for figure in FIGURES} - drawn.keys())
 
 
 def draw_cascade_figure(folder: Path) -> list[Path]:
     """Draws the figure of `cascade.json` alone, if there is one, into `figures/`; returns its file in a list."""
-    return _save_all(folder, _cascade_figure(folder))
+    return _save_all(folder, _cascade_figure(folder), set())
 
 
 def _cascade_figure(folder: Path) -> dict[Path, Figure]:
@@ -75,11 +70,14 @@ def _cascade_figure(folder: Path) -> dict[Path, Figure]:
         return {folder / "figures" / cascade.FIGURE.file_name: cascade.FIGURE.draw(content)}
 
 
-def _save_all(folder: Path, drawn: dict[Path, Figure]) -> list[Path]:
+def _save_all(folder: Path, drawn: dict[Path, Figure], stale: set[Path]) -> list[Path]:
+    """Writes the figures and removes the stale files; returns the files written."""
     try:
         make_folder(folder / "figures")
         for file, figure in drawn.items():
             _save(figure, file)
+        for file in stale:
+            file.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{folder / 'figures'}: cannot be written to ({reason(error)})") from error
     return list(drawn)

@@ -173,7 +173,7 @@ def compute_and_score(prepared: PreparedRun, group) -> None:
     print(results_table(summary))
     if config["is_demo"]:
         print(ideal_table(prepared.cells, settings["TARGET_ERROR"]))
-    print(answer_text(summary["comparisons"]))
+    print(answer_text(summary))
     print(f"Results: {folder}\nReport: {report}")
 
 
@@ -294,10 +294,9 @@ def with_results(verb: str, folders: list[str], settings: dict | None, given: se
         from report.redraw import redraw
 
         return redraw(folders, {name: settings[name] for name in given})
-    from report.figures import FIGURES
+    from report.redraw import pages_of
 
-    pages = dict.fromkeys([*(f"figures/{figure.file_name}" for figure in FIGURES), "report.html"], "--redraw")
-    return check_results(folders, pages)
+    return check_results(folders, pages_of)
 
 
 def main(argv: list[str]) -> int:

@@ -14,10 +14,10 @@ from scoring.fields import faults
 from scoring.record_schema import CELL_NAMES, RECORD_FIELDS, STAGES, STOPPED_NAMES, STOPS, names_filled_by
 
 CHUNK_BYTES = 256_000  # of one chunk, so that opening a record parses a few milliseconds' worth
-LIGHT_BYTES = 64  # more than the index spends on a record besides its question
+LIGHT_BYTES = 96  # more than the index spends on a record besides its question
 OUTCOMES = ("wrong", "right", "unscored")  # the index holds places in this list and in the next
 STOPPED = (*STOPS, None)
-LIGHT_FIELDS = ("cell", "outcome", "confidence", *STOPPED_NAMES)
+LIGHT_FIELDS = ("cell", "outcome", "predicted_option", "confidence", "p_true", "answer_probability", *STOPPED_NAMES)
 
 _UNIT_NAMES = names_filled_by("unit")
 _SHOWN_FIELDS = tuple(one for one in RECORD_FIELDS if not one.name.endswith("_thinking_ids"))
@@ -29,7 +29,8 @@ _UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 @dataclass
 class Unit:
-    """The records of one question in one order of its options.
+    """The records of one question in one order of its options and, where a question is thought about several times, of
+    one thought.
 
     light: per record what the index holds. content: the rest as escaped JSON, UTF-8. n_bytes: of both, at most.
     """
@@ -38,6 +39,8 @@ class Unit:
     question: str
     category: str | None
     permutation: int
+    thought: int
+    correct_option: int
     light: list[dict]
     content: bytes
     n_bytes: int
@@ -46,13 +49,13 @@ class Unit:
     def priority(self) -> tuple:
         """Units with the lowest values are kept: the first orders of the options, questions by the hash of their id."""
         hashed = hashlib.sha256(self.question_id.encode("utf-8", "surrogatepass")).digest()
-        return self.permutation, hashed, self.question
+        return self.permutation, self.thought, hashed, self.question
 
     @property
     def place(self) -> tuple:
         """Place in the page: by question, numbers in ids as numbers."""
         natural = re.sub(r"\d+", lambda digits: digits.group().zfill(12), self.question_id)
-        return natural, self.question, self.permutation
+        return natural, self.question, self.permutation, self.thought
 
 
 @dataclass
@@ -112,8 +115,10 @@ def escaped_json(value) -> str:
 
 def _units(path: Path) -> Iterator[Unit]:
     """One unit per run of lines that agree on the question and its options, as the journal writes them."""
-    by_unit = groupby(_checked_records(path), key=lambda record: [record[name] for name in _UNIT_NAMES])
-    for _, records in by_unit:
+    def key(record: dict) -> list:
+        return [*(record[name] for name in _UNIT_NAMES), record.get("thought", 0)]
+
+    for _, records in groupby(_checked_records(path), key=key):
         yield _unit(list(records))
 
 
@@ -167,6 +172,8 @@ def _unit(records: list[dict]) -> Unit:
         question=first["question"],
         category=first["category"],
         permutation=first["permutation"],
+        thought=first.get("thought", 0),
+        correct_option=first["correct_option"],
         light=[_light(record) for record in records],
         content=content,
         n_bytes=len(content) + len(in_index) + LIGHT_BYTES * len(records),
@@ -198,7 +205,9 @@ def _light(record: dict) -> dict:
     return {
         "cell": tuple(record[name] for name in CELL_NAMES),
         "outcome": OUTCOMES.index(("wrong", "right")[record["is_correct"]] if scored else "unscored"),
+        "predicted_option": record["predicted_option"],
         "confidence": record["confidence"],
+        **{name: _rounded(record[name]) for name in ("p_true", "answer_probability")},
         **{f"{stage}_stopped": STOPPED.index(record[f"{stage}_stopped"]) for stage in STAGES},
     }
 
@@ -264,6 +273,8 @@ def _index(units: list[Unit], chunks: list[list[Unit]]) -> dict:
         "units": {
             "n_records": [len(unit.light) for unit in units],
             "permutation": [unit.permutation for unit in units],
+            "thought": [unit.thought for unit in units],
+            "correct_option": [unit.correct_option for unit in units],
             "question": [questions[unit.question_id, unit.question] for unit in units],
             "category": [categories[unit.category] for unit in units],
         },

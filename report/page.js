@@ -1,8 +1,8 @@
 "use strict";
 // The record browser. Texts of records enter the page only as text, never as HTML.
 (() => {
-  const PAGE_SIZE = 50; // records per page
-  const CLIP = 160; // characters of a question or id in the list; the opened record shows all
+  const PAGE_SIZE = 50; // rows per page
+  const CLIP = 160; // characters of a question or id in the list; the opened row shows all
   const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
   const STAGES = ["answer", "confidence"];
   const OUTCOMES = ["wrong", "right", "unscored"]; // in the order of the numbers in the index
@@ -21,10 +21,11 @@
   const controls = {
     budget: byId("budget"), ratio: byId("ratio"), category: byId("category"), outcome: byId("outcome"),
     answerStopped: byId("answer-stopped"), confidenceStopped: byId("confidence-stopped"), text: byId("text"),
-    order: byId("order"),
+    cell: byId("cell"), order: byId("order"),
   };
   const body = byId("rows").tBodies[0];
-  let found = []; // records that pass the filters, in the chosen order
+  const passes = new Uint8Array(count); // whether a record passes the filters
+  let found = []; // units of which a record does, in the chosen order
   let page = 0;
   let lowered = null; // ids and questions in lower case, made at the first search for text
   let parsed = { number: -1, units: [] }; // the last chunk that was parsed
@@ -67,6 +68,9 @@
     for (const budget of budgets) controls.budget.append(new Option(`${budget} tokens`, budget));
     for (const ratio of ratios) controls.ratio.append(new Option(ratio ?? "no thinking", String(ratio)));
     index.categories.forEach((name, place) => controls.category.append(new Option(clip(name ?? "no category"), place)));
+    index.cells.forEach((cell, place) => controls.cell.append(new Option(cellName(cell), place)));
+    const last = controls.cell.options[controls.cell.options.length - 1];
+    if (last) last.defaultSelected = true; // of the largest budget
   }
 
   // --- finding -------------------------------------------------------------------------------------------------
@@ -86,13 +90,14 @@
     found = [];
     for (let record = 0; record < count; record += 1) {
       const unit = unitOf[record];
-      if (fields.every((field) => allowed[field][records[field][record]])
+      passes[record] = Number(fields.every((field) => allowed[field][records[field][record]])
         && (category === "" || units.category[unit] === Number(category))
-        && questions[units.question[unit]]) found.push(record);
+        && questions[units.question[unit]]);
+      if (passes[record] && found[found.length - 1] !== unit) found.push(unit);
     }
-    // The index is sorted by question already. Records without a confidence come last in both directions.
+    // The index is sorted by question already. Units without a confidence come last in both directions.
     const direction = { highest: -1, lowest: 1 }[controls.order.value];
-    if (direction) found.sort((one, other) => compare(records.confidence[one], records.confidence[other], direction));
+    if (direction) found.sort((one, other) => compare(confidenceOf(one), confidenceOf(other), direction));
     page = 0;
     show();
   }
@@ -100,6 +105,19 @@
   function compare(one, other, direction) {
     if (one === null || other === null) return (one === null) - (other === null);
     return direction * (one - other);
+  }
+
+  function confidenceOf(unit) {
+    return records.confidence[recordOfCell(unit)] ?? null;
+  }
+
+  // The unit's record in the cell whose numbers are shown; undefined if it has none.
+  function recordOfCell(unit) {
+    return recordsOf(unit).find((record) => records.cell[record] === Number(controls.cell.value));
+  }
+
+  function recordsOf(unit) {
+    return Array.from({ length: units.n_records[unit] }, (_, place) => firstRecord[unit] + place);
   }
 
   function questionsWith(text) {
@@ -122,9 +140,11 @@
     const shown = found.slice(first, first + PAGE_SIZE);
     body.replaceChildren(...shown.map(row));
     const pages = Math.max(1, Math.ceil(found.length / PAGE_SIZE));
+    const passing = passes.reduce((sum, one) => sum + one, 0);
     byId("found").textContent = found.length === 0
       ? "No record passes these filters."
-      : `Records ${whole(first + 1)} to ${whole(first + shown.length)} of ${whole(found.length)}.`;
+      : `Rows ${whole(first + 1)} to ${whole(first + shown.length)} of ${whole(found.length)}; `
+        + `${whole(passing)} of ${whole(count)} records pass the filters.`;
     for (const pager of document.querySelectorAll(".pager")) {
       pager.querySelector(".previous").disabled = page === 0;
       pager.querySelector(".next").disabled = page >= pages - 1;
@@ -135,32 +155,76 @@
     }
   }
 
-  function row(record) {
-    const unit = unitOf[record];
+  function row(unit) {
     const [id, question] = index.questions[units.question[unit]];
     const opener = element("button", { type: "button", className: "open", ariaExpanded: "false" }, bdi(clip(id)));
+    const chips = recordsOf(unit).map(chip);
     const line = element("tr", {},
-      element("td", {}, opener),
-      element("td", { className: "question" }, clip(question)),
-      element("td", { className: "number" }, cellName(index.cells[records.cell[record]])),
-      element("td", { className: "number" }, String(units.permutation[unit])),
-      element("td", {}, outcome(records.outcome[record])),
-      element("td", { className: "number" }, number(records.confidence[record], 2)),
-      ...STAGES.map((stage) => element("td", {}, STOPPED[records[`${stage}_stopped`][record]] ?? "–")));
-    opener.addEventListener("click", () => openOrClose(opener, line, record));
+      element("th", { scope: "row", className: "question" }, opener, element("span", {}, clip(question))),
+      element("td", { className: "number" }, unitName(unit)),
+      element("td", { className: "chips" }, ...withBudgets(unit, chips)),
+      ...numbersOf(unit, recordOfCell(unit)).map((value) => element("td", { className: "number" }, value)));
+    const chosen = []; // records that are open, at most two
+    opener.addEventListener("click", () => choose(chosen.length ? [] : [firstToOpen(unit)]));
+    chips.forEach((button, place) => button.addEventListener("click", () => {
+      const record = firstRecord[unit] + place;
+      choose(chosen.includes(record) ? chosen.filter((one) => one !== record) : [...chosen.slice(-1), record]);
+    }));
+
+    function choose(wanted) {
+      if (chosen.length) line.nextElementSibling.remove();
+      chosen.splice(0, 2, ...wanted);
+      opener.ariaExpanded = String(chosen.length > 0);
+      chips.forEach((button, place) => { button.ariaPressed = String(chosen.includes(firstRecord[unit] + place)); });
+      if (chosen.length) open(line, unit, [...chosen].sort((one, other) => one - other));
+    }
+
     return line;
   }
 
-  function openOrClose(opener, line, record) {
-    const isOpen = opener.ariaExpanded === "true";
-    opener.ariaExpanded = String(!isOpen);
-    if (isOpen) {
-      line.nextElementSibling.remove();
-      return;
-    }
+  function firstToOpen(unit) {
+    const shown = recordOfCell(unit);
+    return shown !== undefined && passes[shown] ? shown : recordsOf(unit).find((record) => passes[record]);
+  }
+
+  function chip(record) {
+    const cell = index.cells[records.cell[record]];
+    const [kind, sign] = [["wrong", "✗"], ["right", "✓"], ["unscored", "?"]][records.outcome[record]];
+    const dimmed = passes[record] ? "" : " dimmed";
+    const meaning = `Budget / ratio ${cellName(cell)}: ${{ wrong: "wrong", right: "correct", unscored: "not scored" }[kind]}, `
+      + `confidence ${number(records.confidence[record], 2)}${dimmed ? ", does not pass the filters" : ""}`;
+    return element("button", { type: "button", className: `chip ${kind}${dimmed}`, title: meaning, ariaLabel: meaning,
+      ariaPressed: "false" }, `${sign} ${cell.answer_thinking_ratio ?? "none"}`);
+  }
+
+  // The chips of a unit, those of one budget behind its number.
+  function withBudgets(unit, chips) {
+    const lines = new Map();
+    chips.forEach((button, place) => {
+      const budget = index.cells[records.cell[firstRecord[unit] + place]].total_budget;
+      if (!lines.has(budget)) lines.set(budget, element("div", {}, element("small", {}, String(budget))));
+      lines.get(budget).append(button);
+    });
+    return lines.values();
+  }
+
+  // Of one record: letter chosen and right letter, confidence, P(True), answer probability.
+  function numbersOf(unit, record) {
+    if (record === undefined) return ["–", "–", "–", "–"];
+    const chosen = records.predicted_option[record];
+    return [`${chosen === null ? "–" : letter(chosen)} (${letter(units.correct_option[unit])})`,
+      number(records.confidence[record], 2), number(records.p_true[record], 4), number(records.answer_probability[record], 4)];
+  }
+
+  function unitName(unit) {
+    const thought = units.thought[unit];
+    return `${units.permutation[unit]}${thought > 0 ? `, thought ${thought}` : ""}`;
+  }
+
+  function open(line, unit, chosen) {
     const cell = element("td", { colSpan: line.cells.length });
     line.after(element("tr", {}, cell));
-    withUnit(unitOf[record], cell, (unit) => cell.replaceChildren(opened(record, unit)));
+    withUnit(unit, cell, (texts) => cell.replaceChildren(opened(unit, chosen, texts)));
   }
 
   // Calls `use` with the texts of a unit. While the page loads, the block of its chunk may be missing or incomplete.
@@ -176,28 +240,50 @@
     use(parsed.units[unit - firstUnit[chunk]]);
   }
 
-  // --- an opened record ----------------------------------------------------------------------------------------
+  // --- an opened row -------------------------------------------------------------------------------------------
 
-  function opened(record, { shown, thoughts }) {
-    const unit = unitOf[record];
+  function opened(unit, chosen, texts) {
     const [id, question] = index.questions[units.question[unit]];
-    const values = shown.records[record - firstRecord[unit]];
-    const fields = Object.fromEntries(index.fields.map((name, place) => [name, values[place]]));
-    const cell = index.cells[records.cell[record]];
     const category = index.categories[units.category[unit]];
     return element("div", { className: "record" },
       element("h3", {}, "Question ", bdi(id)),
-      element("p", { className: "quiet" }, `Budget / ratio ${cellName(cell)}, permutation ${units.permutation[unit]}, `,
-        "category ", bdi(category ?? "–"), ". The answer is ", outcome(records.outcome[record]), "."),
-      ...(fields.error === null ? [] : [element("p", { className: "notice text" }, "Error: ", bdi(fields.error))]),
+      element("p", { className: "quiet" }, `Permutation ${unitName(unit)}, category `, bdi(category ?? "–"), "."),
       scrolling("Question", question),
+      element("div", { className: "beside" }, ...chosen.map((record) => ofCell(unit, record, texts))),
+      element("h4", {}, "All cells of this row"), cellTable(unit));
+  }
+
+  function ofCell(unit, record, { shown, thoughts }) {
+    const values = shown.records[record - firstRecord[unit]];
+    const fields = Object.fromEntries(index.fields.map((name, place) => [name, values[place]]));
+    const cell = index.cells[records.cell[record]];
+    return element("div", { className: "cell" },
+      element("h4", {}, `Budget / ratio ${cellName(cell)}: `, outcome(records.outcome[record])),
+      ...(fields.error === null ? [] : [element("p", { className: "notice text" }, "Error: ", bdi(fields.error))]),
       element("h4", {}, "Options with their answer probabilities"),
       optionList(shown, fields),
       element("h4", {}, "Confidence that the answer is correct, 0 to 1"),
       confidenceList(fields),
       element("div", { className: "thoughts" },
         ...STAGES.map((stage) => thought(stage, cell[`${stage}_budget`], fields, thoughts))),
-      element("h4", {}, "Tokens"), tokenTable(fields));
+      element("h4", {}, "Tokens"), scrollingTable("Tokens", tokenTable(fields)));
+  }
+
+  function cellTable(unit) {
+    const heads = ["Budget / ratio", "Outcome", "Answer", "Confidence", "P(True)", "Answer probability",
+      "Answer thought", "Confidence thought"];
+    const table = element("table", {},
+      element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)))),
+      element("tbody", {}, ...recordsOf(unit).map((record) => element("tr", {},
+        element("th", { scope: "row" }, cellName(index.cells[records.cell[record]])),
+        element("td", {}, outcome(records.outcome[record])),
+        ...numbersOf(unit, record).map((value) => element("td", { className: "number" }, value)),
+        ...STAGES.map((stage) => element("td", {}, STOPPED[records[`${stage}_stopped`][record]] ?? "–"))))));
+    return scrollingTable("All cells of this row", table);
+  }
+
+  function scrollingTable(label, table) {
+    return element("div", { className: "scroll", role: "region", ariaLabel: label, tabIndex: 0 }, table);
   }
 
   function optionList(shown, fields) {
@@ -206,7 +292,7 @@
         ...(place === shown.correct_option ? [element("span", { className: "correct" }, "✓ correct")] : []),
         ...(place === fields.predicted_option ? [element("strong", {}, " ● chosen")] : []),
       ];
-      return probability(`${LETTERS[place] ?? place + 1})`, text(option), fields.answer_probabilities?.[place], 4, marks);
+      return probability(`${letter(place)})`, text(option), fields.answer_probabilities?.[place], 4, marks);
     }));
   }
 
@@ -256,6 +342,10 @@
 
   function text(content) {
     return element("span", { className: "text" }, String(content));
+  }
+
+  function letter(place) {
+    return LETTERS[place] ?? String(place + 1);
   }
 
   // Marks of writing direction in a text must not reorder the text beside it.

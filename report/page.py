@@ -13,11 +13,12 @@ from basics.errors import UserError
 from basics.files import reason, written_anew
 from report.cascade_results import cascade_errors_told, read_cascade
 from report.embedded_records import embed_records, escaped_json
-from report.figures import FIGURES
+from report.figures import figures_of
 from report.figures.cascade import FIGURE as CASCADE_FIGURE
 from report.figures.parts import ResultFigure
 from report.summary_errors import summary_errors_told
 from runs.results_folder import read_summary
+from scoring.answer_paragraphs import answer_paragraphs, certified_targets, compares_ratios
 from scoring.criteria import criteria
 from scoring.record_schema import CONFIDENCE_TITLES
 
@@ -31,21 +32,25 @@ _CAPITALISED = {name: title[0].upper() + title[1:] for name, title in CONFIDENCE
 def write_report(folder: Path) -> Path:
     """Writes `report.html` into a run folder and returns its path.
 
-    Reads summary.json, records.jsonl, figures/*.png and, if there is one, cascade.json, nothing else. A page without
-    figures says so. Raises UserError if the summary is missing, if one of the JSON files is of another shape, or if a
+    Reads summary.json, records.jsonl, figures/*.png and, if there is one, cascade.json, nothing else. A page that lacks
+    a figure says so. Raises UserError if the summary is missing, if one of the JSON files is of another shape, or if a
     line of the records is no record.
     """
-    summary = read_summary(folder / "summary.json")
+    path = folder / "summary.json"
+    summary = read_summary(path)
     cascade = _cascade_parts(folder)
     records = embed_records(folder / "records.jsonl", MAX_EMBEDDED_BYTES)
-    figures, damaged_figures = _figures(folder / "figures")
-    style, script = (
-        (HERE / name).read_text(encoding="utf-8").replace("\r\n", "\n") for name in ("page.css", "page.js")
-    )
+    with summary_errors_told(path):
+        wanted, answer = figures_of(summary), answer_paragraphs(summary)
+    figures, damaged_figures = _read_figures(folder / "figures", wanted)
+    style, script = _text_of("page.css"), _text_of("page.js", "enlarge.js")
     parts = _environment(HERE).get_template("page.html").stream(
         summary=summary,
         records=records,
+        answer=answer,
+        compares_ratios=compares_ratios(summary),
         figures=figures,
+        n_missing_figures=len(wanted) - len(figures) - len(damaged_figures),
         damaged_figures=damaged_figures,
         cascade=cascade,
         confidence_titles=_CAPITALISED,
@@ -55,17 +60,22 @@ def write_report(folder: Path) -> Path:
         script=Markup(script),
         policy=content_security_policy(style, script),
     )
-    path = folder / "report.html"
+    page = folder / "report.html"
     try:
         # Half a surrogate pair in an id or name has no UTF-8. As a character reference it shows as U+FFFD.
         with (
-            summary_errors_told(folder / "summary.json"),
-            written_anew(path, "", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file,
+            summary_errors_told(path),
+            written_anew(page, "", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file,
         ):
             file.writelines(parts)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({reason(error)})") from error
-    return path
+        raise UserError(f"{page}: cannot be written ({reason(error)})") from error
+    return page
+
+
+def _text_of(*names: str) -> str:
+    """The files beside this one, one behind the other."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8").replace("\r\n", "\n") for name in names)
 
 
 def write_cascade_into_report(folder: Path) -> Path:
@@ -103,11 +113,6 @@ def content_security_policy(style: str, script: str) -> str:
     )
 
 
-def _figures(folder: Path) -> tuple[list[dict], list[str]]:
-    """The PNG files as data URIs with their sizes in pixels, and the names of files that are not PNG."""
-    return _read_figures(folder, FIGURES)
-
-
 def _cascade_parts(folder: Path) -> dict[str, Markup]:
     """What the page says of a cascade that ends in this run, in its marks: `link` and `section`; empty without one."""
     parts, content = {"link": "", "section": ""}, read_cascade(folder)
@@ -124,7 +129,7 @@ def _mark(name: str, end: str) -> str:
 
 
 def _read_figures(folder: Path, wanted: Iterable[ResultFigure]) -> tuple[list[dict], list[str]]:
-    """As _figures, of these figures."""
+    """Their PNG files as data URIs with their sizes in pixels, and the names of files that are not PNG."""
     figures, damaged = [], []
     for figure in wanted:
         path = folder / figure.file_name
@@ -167,6 +172,7 @@ def _environment(folder: Path) -> Environment:
         "ratios": lambda ratios: ", ".join(map(shown_ratio, ratios)),
         "letters": letters,
         "criteria": criteria,
+        "certified_targets": certified_targets,
         "listed_pairs": lambda pairs: "; ".join(f"{first:g} and {second:g}" for first, second in pairs),
         "short": short_name,
         "setting": shown_setting,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from basics.errors import UserError, one_line
 from report.cell_table import write_cell_table
-from runs.results_folder import only_writer, run_folders
+from report.summary_errors import summary_errors_told
+from runs.results_folder import only_writer, read_summary, run_folders
 from runs.summary import resummarise
 
 
@@ -25,6 +26,20 @@ def redraw(folders: list[str], changes: dict | None = None) -> int:
             except UserError as error:
                 status = _told(str(error))
     return status
+
+
+def pages_of(folder: Path) -> dict[str, str]:
+    """The figures and the report that a finished run should have: path in its folder -> what makes them again.
+
+    Raises UserError if its summary is missing or of another shape.
+    """
+    from report.figures import figures_of
+
+    path = folder / "summary.json"
+    summary = read_summary(path)
+    with summary_errors_told(path):
+        names = [f"figures/{figure.file_name}" for figure in figures_of(summary)]
+    return dict.fromkeys([*names, "report.html"], "--redraw")
 
 
 def _redraw_run(run: Path, changes: dict | None) -> None:

@@ -1,7 +1,7 @@
 """`--check`: whether results on disk are complete, keep their caps and say what their records say. Changes nothing."""
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
@@ -14,24 +14,24 @@ from runs.results_folder import check_no_writer, other_version, read_config, rea
 from runs.summary import summarise_as
 from scoring.fields import faults
 from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES, UNIT_NAMES
-from scoring.summary_schema import LATER_NAMES
 
 _MOST_SHOWN = 20  # problems of a run
 _KEY_NAMES = (*UNIT_NAMES, "total_budget", "answer_thinking_ratio")  # no two records have them equal
 _KEY_FIELDS = tuple(one for one in RECORD_FIELDS if one.name in _KEY_NAMES)
 
 
-def check_results(folders: list[str], pages: dict[str, str]) -> int:
+def check_results(folders: list[str], pages_of: Callable[[Path], dict[str, str]]) -> int:
     """Prints what is wrong in each run; returns the exit status, 1 if anything is.
 
-    folders: each a run folder or a folder of runs. pages: by their path in a run folder, the files that show a finished
-    run, and the command that makes them again. Raises UserError if a folder has no results or a run is still writing.
+    folders: each a run folder or a folder of runs. pages_of: from the folder of a finished run to the files that show
+    it, by their path in the folder, and the command that makes them again; raises UserError if its summary is damaged.
+    Raises UserError if a folder has no results or a run is still writing.
     """
     runs = dict.fromkeys(run for folder in folders for run in _runs_in(folder))  # a run that is named twice is one
     n_problems = 0
     for run in runs:
         check_no_writer(run)
-        problems = [*run_problems(run), *missing_pages(run, pages)]
+        problems = [*run_problems(run), *missing_pages(run, pages_of)]
         n_problems += len(problems)
         for problem in problems[:_MOST_SHOWN]:
             print(one_line(f"{run}: {problem}"))
@@ -228,9 +228,8 @@ def _summary_problems(run: Path, config: dict) -> Iterator[str]:
     except (OSError, *OTHER_SHAPE) as error:  # edited or damaged
         yield f"summary.json cannot be used ({type(error).__name__}: {error})"
     else:
-        names = [name for name in recomputed if name in summary or name not in LATER_NAMES]
-        stored = {name: summary.get(name) for name in names}  # the file also holds the run's config
-        for difference in _differences(stored, {name: recomputed[name] for name in names}, ""):
+        stored = {name: summary.get(name) for name in recomputed}  # the file also holds the run's config
+        for difference in _differences(stored, recomputed, ""):
             yield f"summary.json and records.jsonl disagree: {difference}"
         of_run = summary["run"] if isinstance(summary.get("run"), dict) else {}
         for name in ("settings", "identity", "questions"):
@@ -238,9 +237,14 @@ def _summary_problems(run: Path, config: dict) -> Iterator[str]:
                 yield f"summary.json and config.json disagree in {name}"
 
 
-def missing_pages(run: Path, pages: dict[str, str]) -> Iterator[str]:
+def missing_pages(run: Path, pages_of: Callable[[Path], dict[str, str]]) -> Iterator[str]:
     """The pages of a finished run that are missing or empty, in words."""
     if not (run / "summary.json").exists():
+        return
+    try:
+        pages = pages_of(run)
+    except UserError as error:
+        yield f"figures and report cannot be checked: {error}"
         return
     for name, command in pages.items():
         path = run / name
@@ -251,12 +255,11 @@ def missing_pages(run: Path, pages: dict[str, str]) -> Iterator[str]:
 def _differences(stored, recomputed, place: str) -> Iterator[str]:
     """Where two JSON values differ. The last digits of numbers may differ: they depend on the machine.
 
-    An earlier summary lacks the fields of LATER_NAMES, and another version may say the answer in other words: only that
-    there is one is checked.
+    Another version may say the answer in other words: only that there is one is checked.
     """
     if isinstance(stored, dict) and isinstance(recomputed, dict):
         said = {"answer"} if all(isinstance(one.get("answer"), str) for one in (stored, recomputed)) else set()
-        for name in sorted((stored.keys() | recomputed.keys() - LATER_NAMES) - said):
+        for name in sorted((stored.keys() | recomputed.keys()) - said):
             yield from _differences(stored.get(name), recomputed.get(name), f"{place}.{name}".lstrip("."))
     elif isinstance(stored, list) and isinstance(recomputed, list) and len(stored) == len(recomputed):
         for index, pair in enumerate(zip(stored, recomputed, strict=True)):

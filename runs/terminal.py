@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import fill
 
 from basics.errors import one_line
+from scoring.answer_paragraphs import answer_paragraphs
 from scoring.record_schema import CONFIDENCE_TITLES
 
 
@@ -100,16 +101,9 @@ def _questions_line(questions: dict) -> str:
     )
 
 
-def answer_text(comparisons: dict) -> str:
-    """What the comparisons allow to say, a paragraph per total budget, one for all and one for the conventional arm."""
-    answers = [entry["answer"] for entry in comparisons["by_budget"]]
-    if not answers:
-        answers.append("There is nothing to compare: this run has a single arm.")
-    if comparisons["claims"]:
-        answers.append(comparisons["claims"])
-    if comparisons["conventional"]:
-        answers.append(comparisons["conventional"]["answer"])
-    return "\n".join(["", *(fill(answer, 110) for answer in answers), ""])
+def answer_text(summary: dict) -> str:
+    """The answer in words, paragraph by paragraph."""
+    return "\n".join(["", *(fill(paragraph.text, 110) for paragraph in answer_paragraphs(summary)), ""])
 
 
 def _range(interval: dict[str, float] | None) -> str:

@@ -60,7 +60,7 @@ def cell_summary(cell: CellColumns, scoring: Scoring) -> tuple[dict, dict[str, A
         "readout_masses": diagnostics.readout_masses(cell),
         "accuracy_by_stop": diagnostics.accuracy_by_stop(cell),
         "position_bias": diagnostics.position_bias(cell),
-        **{f"per_{name}": _per_group(name, *of, cell, headline) for name, of in groups.items()},
+        **{f"per_{name}": _per_group(name, *of, cell, scoring) for name, of in groups.items()},
         "budget_audit": {stage: diagnostics.budget_audit(cell, stage) for stage in STAGES},
         "tokens": {stage: diagnostics.token_sums(cell, stage) for stage in STAGES},
     }
@@ -140,19 +140,23 @@ def _variance(cell, values, counts):
     return variance_components(values[counts], cell.question[counts], cell.permutation[counts])
 
 
-def _per_group(name, group_of_record, groups, cell, confidence):
+def _per_group(name, group_of_record, groups, cell, scoring):
     """Records without error, accuracy and ECE per permutation or per category of the cell, in sorted order."""
-    rows = []
+    rows, confidence = [], cell.confidence(scoring.headline)
     for group, value in sorted(enumerate(groups), key=lambda pair: (pair[1] is None, pair[1])):
         inside = group_of_record == (value if name == "permutation" else group)
         if inside.any():
             scored = inside & ~cell.is_error
             has = scored & ~np.isnan(confidence)
+            questions, question = np.unique(cell.question[scored], return_inverse=True)
+            unranked = np.full(scored.sum(), np.nan), cell.is_correct[scored], question
             rows.append(
                 {
                     name: value,
                     "n": int(scored.sum()),
+                    "n_questions": len(questions),
                     "accuracy": diagnostics.mean(cell.is_correct[scored]),
+                    "accuracy_interval": metric_intervals(*unranked, scoring.target_error)["accuracy"],
                     "ece": metrics.expected_calibration_error(confidence[has], cell.is_correct[has]),
                 }
             )

@@ -60,14 +60,21 @@ def accuracy_by_stop(cell: CellColumns) -> dict:
 
 
 def position_bias(cell: CellColumns) -> list[dict]:
-    """Per letter the share of records without error that chose it, and the share in which it is the right one."""
+    """Per letter, of records without error: the share that chose it, the share in which it is the right one, and their
+    accuracy where it is.
+    """
     scored = ~cell.is_error
     n, chosen, correct = scored.sum(), cell.chosen_option[scored], cell.correct_option[scored]
     letters = max(chosen.max(initial=-1), correct.max(initial=-1)) + 1
-    counts = [np.bincount(options, minlength=letters) for options in (chosen, correct)]
+    counts = [np.bincount(options, minlength=letters) for options in (chosen, correct, correct[chosen == correct])]
     return [
-        {"letter": letter, "share_chosen": float(n_chosen / n), "share_correct": float(n_correct / n)}
-        for letter, n_chosen, n_correct in zip(ascii_uppercase, *counts, strict=False)
+        {
+            "letter": letter,
+            "share_chosen": float(n_chosen / n),
+            "share_correct": float(n_correct / n),
+            "accuracy_where_correct": float(n_right / n_correct) if n_correct else None,
+        }
+        for letter, n_chosen, n_correct, n_right in zip(ascii_uppercase, *counts, strict=False)
     ]
 
 

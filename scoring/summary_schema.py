@@ -155,10 +155,7 @@ CONFIDENCE_FIELDS = (
     ),
 )  # fmt: skip
 
-# Added since SCHEMA_VERSION last changed: a summary that was written before lacks them.
-LATER_NAMES: set[str] = set()
-
-_GROUP = (_count("n"), _share("accuracy"), _share("ece"))
+_GROUP = (_count("n"), _count("n_questions"), *_with_interval(_share("accuracy")), _share("ece"))
 _AUDIT = (
     _count("cap", unit="tokens"), _count("n_records"), _count("largest_overshoot", unit="tokens"),
     _share("share_capped"), Field("mean_thinking_tokens", "number", unit="tokens", is_nullable=True),
@@ -201,8 +198,11 @@ CELL_FIELDS = (
         "records without error whose thought the model closed (`natural`) and those whose thought the cap closed",
     ),
     _objects(
-        "position_bias", meaning="per letter how often it is chosen, and how often it is right",
-        parts=(Field("letter", "text"), _share("share_chosen"), _share("share_correct")),
+        "position_bias",
+        meaning="per letter how often it is chosen, how often it is right, and the accuracy of the records where it is",
+        parts=(
+            Field("letter", "text"), _share("share_chosen"), _share("share_correct"), _share("accuracy_where_correct"),
+        ),
     ),
     _objects(
         "per_permutation", meaning="per order of the options; `n` of records without error",

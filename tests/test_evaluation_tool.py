@@ -249,6 +249,21 @@ def test_groups_have_their_own_figures_and_a_missing_category_is_last():
     ]
 
 
+def test_a_group_counts_its_questions_and_has_an_interval_from_ten_on():
+    records = [
+        make_test_record(f"q{number}", 0.9, number % 3 > 0, permutation=permutation, category=category)
+        for category, numbers in (("core", range(12)), ("radio", range(12, 17)))
+        for number in numbers
+        for permutation in (0, 1)
+    ]
+    core, radio = one_cell(records)["per_category"]
+    assert [(row["n_questions"], row["n"]) for row in (core, radio)] == [(12, 24), (5, 10)]
+    assert radio["accuracy_interval"] is None
+    alone = one_cell([record for record in records if record["category"] == "core"])
+    assert core["accuracy_interval"] == alone["accuracy_interval"]
+    assert core["accuracy_interval"]["low"] < core["accuracy"] < core["accuracy_interval"]["high"]
+
+
 def test_the_audit_counts_what_was_capped_and_used():
     first, second = make_test_record("a", 0.9, True), make_test_record("b", 0.9, True)
     second |= {"answer_thinking_tokens": 4, "answer_stopped": "natural"}

@@ -23,7 +23,7 @@ from basics.errors import UserError
 from basics.files import make_folder, reason, written_anew
 from report.cascade_results import cascade_errors_told, read_cascade
 from report.figures import against_ratio, cascade, cost_frontier, position_bias, reliability, risk_coverage, saturation
-from report.figures.parts import STYLE
+from report.figures.parts import STYLE, ResultFigure
 from report.summary_errors import summary_errors_told
 from runs.results_folder import read_summary
 
@@ -38,23 +38,28 @@ FIGURES = (
 )
 
 
-def draw_figures(folder: Path) -> list[Path]:
-    """Draws every figure of FIGURES, and that of a cascade, into `figures/` of a run folder; returns the files.
+def figures_of(summary: dict) -> list[ResultFigure]:
+    """Those of FIGURES that have something to show in this run."""
+    return [figure for figure in FIGURES if figure.has_content(summary)]
 
-    The same summary gives the same bytes. Raises UserError if the summary is missing or cannot be drawn (no file is
-    then written), or if the files cannot be written.
+
+def draw_figures(folder: Path) -> list[Path]:
+    """Draws the figures of a run, and that of a cascade, into `figures/` of its folder; returns the files.
+
+    The same summary gives the same bytes. The file of a figure that has nothing to show any more is removed. Raises
+    UserError if the summary is missing or cannot be drawn (no file is then written), or if the files cannot be written.
     """
     path = folder / "summary.json"
     summary = read_summary(path)
     with summary_errors_told(path):
-        drawn = {folder / "figures" / figure.file_name: figure.draw(summary) for figure in FIGURES}
+        drawn = {folder / "figures" / figure.file_name: figure.draw(summary) for figure in figures_of(summary)}
     drawn |= _cascade_figure(folder)
-    return _save_all(folder, drawn)
+    return _save_all(folder, drawn, {folder / "figures" / figure.file_name for figure in FIGURES} - drawn.keys())
 
 
 def draw_cascade_figure(folder: Path) -> list[Path]:
     """Draws the figure of `cascade.json` alone, if there is one, into `figures/`; returns its file in a list."""
-    return _save_all(folder, _cascade_figure(folder))
+    return _save_all(folder, _cascade_figure(folder), set())
 
 
 def _cascade_figure(folder: Path) -> dict[Path, Figure]:
@@ -65,11 +70,14 @@ def _cascade_figure(folder: Path) -> dict[Path, Figure]:
         return {folder / "figures" / cascade.FIGURE.file_name: cascade.FIGURE.draw(content)}
 
 
-def _save_all(folder: Path, drawn: dict[Path, Figure]) -> list[Path]:
+def _save_all(folder: Path, drawn: dict[Path, Figure], stale: set[Path]) -> list[Path]:
+    """Writes the figures and removes the stale files; returns the files written."""
     try:
         make_folder(folder / "figures")
         for file, figure in drawn.items():
             _save(figure, file)
+        for file in stale:
+            file.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{folder / 'figures'}: cannot be written to ({reason(error)})") from error
     return list(drawn)

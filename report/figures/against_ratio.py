@@ -35,6 +35,11 @@ def draw_against_ratio(summary: dict) -> Figure:
     return figure
 
 
+def has_content(summary: dict) -> bool:
+    """Whether a budget was run with two ratios."""
+    return any(len(cells) > 1 for cells in parts.cells_by_budget(summary).values())
+
+
 def ideal_values(summary: dict) -> dict[int, dict[str, list[float]]]:
     """Budget -> metric -> the ideal reasoner's value in each of the budget's cells, in their order."""
     values = {}
@@ -54,15 +59,13 @@ def _draw_metric(panel: Axes, summary: dict, metric: str, ideal: dict[int, dict[
         style = parts.line_style(index)
         ratios = np.array([cell["answer_thinking_ratio"] for cell in cells])
         aside = 0.02 * (index - (len(budgets) - 1) / 2)
-        if len(ratios) == 1:  # the points of all budgets would cover each other
-            ratios = ratios + 2 * aside
         if metric in ideal.get(budget, {}):
-            thin = style | {"linewidth": 0.6, "marker": "x" if len(ratios) == 1 else "", "markersize": 8, "zorder": 1.5}
+            thin = style | {"linewidth": 0.6, "marker": "", "zorder": 1.5}
             panel.plot(ratios, ideal[budget][metric], label=f"ideal {budget}", **thin)
         panel.plot(ratios, parts.metric_values(cells, metric), label=f"budget {budget}", **style)
         ranges = parts.metric_ranges(cells, metric)
         if metric == "ece":
-            parts.draw_bars(panel, ratios + (0 if len(ratios) == 1 else aside), ranges, style["color"])
+            parts.draw_bars(panel, ratios + aside, ranges, style["color"])
         else:
             _draw_band(panel, ratios, ranges, style["color"])
     for cell in parts.conventional_cells(summary):
@@ -122,4 +125,5 @@ FIGURE = parts.ResultFigure(
     " right edge: an ECE inside its bar is no sign of miscalibration. Dashed black: no thinking at all. A value that"
     " does not exist leaves a gap. In the built-in demo, thin lines show the ideal reasoner.",
     "Four line charts of accuracy, AURC, coverage and ECE against the answer thinking ratio, a line per budget",
+    has_content,
 )  # fmt: skip

@@ -26,14 +26,17 @@ def draw_cost_frontier(summary: dict) -> Figure:
     _draw_points(panel, parts.conventional_cells(summary), {"label": "no thinking", **star})
     panel.set_ylabel("accuracy (higher is better)")
     panel.margins(x=0.06, y=0.06)
-    if not budgets:
-        panel.set(xlim=(-1, 1), xticks=[0])
     parts.draw_grid(panel)
     label = "mean thinking tokens per question, both stages (fewer is better)"
     note = f"labels: ANSWER_THINKING_RATIO; bars: 95% intervals; {parts.counts_text(summary)}"
     parts.label_figure(figure, panel.get_legend_handles_labels()[0], f"{label}\n{note}")
     _label_points(figure, panel, [cell for cells in budgets.values() for cell in cells if _has_point(cell)])
     return figure
+
+
+def has_content(summary: dict) -> bool:
+    """Whether two cells have a point."""
+    return sum(map(_has_point, summary["cells"])) > 1
 
 
 def pareto_frontier(cells: list[dict]) -> list[dict]:
@@ -111,5 +114,5 @@ FIGURE = parts.ResultFigure(
     " point per cell, labelled with its ratio; the thin line joins the ratios of a budget in order. The grey steps are"
     " the Pareto frontier as observed: no other cell was as accurate at the same or a lower cost. Cells whose intervals"
     " overlap may change places in another sample.",
-    "Scatter chart of accuracy against mean thinking tokens, a point per cell, with the Pareto frontier",
+    "Scatter chart of accuracy against mean thinking tokens, a point per cell, with the Pareto frontier", has_content,
 )  # fmt: skip

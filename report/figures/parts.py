@@ -25,13 +25,17 @@ GREY = "0.75"
 
 @dataclass(frozen=True)
 class ResultFigure:
-    """One figure of a run: its file in `figures/`, the function that draws it from the summary, and its words."""
+    """One figure of a run: its file in `figures/`, the function that draws it from the summary, and its words.
+
+    has_content: whether a summary has enough for it; a figure that would show nothing is not drawn.
+    """
 
     file_name: str
     draw: Callable[[dict], Figure]
     title: str
     caption: str
     alt: str
+    has_content: Callable[[dict], bool] = lambda summary: True
 
 
 # --- cells and their values ---------------------------------------------------------------------------------------
@@ -112,6 +116,22 @@ def _range_text(counts: list[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
+def spread(places: list[float], gap: float, low: float, high: float) -> list[float]:
+    """Places for labels: those given, rising, moved apart by at least gap; from low to high if there is room."""
+    upwards, downwards = _pushed(places, gap, low), _pushed([-place for place in places[::-1]], gap, -high)[::-1]
+    between = [(up - down) / 2 for up, down in zip(upwards, downwards, strict=True)]
+    below_high = [-place for place in _pushed([-place for place in between[::-1]], gap, -high)[::-1]]
+    return _pushed(below_high, gap, low)
+
+
+def _pushed(places: list[float], gap: float, low: float) -> list[float]:
+    """Each as near above its place as the one before it allows."""
+    pushed: list[float] = []
+    for place in places:
+        pushed.append(max(place, pushed[-1] + gap if pushed else low))
+    return pushed
+
+
 # --- panels -------------------------------------------------------------------------------------------------------
 
 def panel_grid(n_panels: int, per_row: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -143,8 +163,3 @@ def label_figure(figure: Figure, handles: list, text: str) -> None:
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 5), frameon=False,
                       handlelength=3)  # fmt: skip
     figure.supxlabel(text)
-
-
-def say_nothing_to_show(panel: Axes, text: str) -> None:
-    """Writes the reason into an empty panel."""
-    panel.text(0.5, 0.5, text, ha="center", va="center", transform=panel.transAxes)

@@ -13,18 +13,25 @@ def draw_position_bias(summary: dict) -> Figure:
 
     A budget without any AURC has no panel.
     """
-    best = [_lowest_aurc(cells) for cells in parts.cells_by_budget(summary).values()]
-    cells = parts.conventional_cells(summary) + [cell for cell in best if cell is not None]
-    most_letters = max((len(cell["position_bias"]) for cell in cells), default=0)
+    cells = _shown_cells(summary)
+    most_letters = max(len(cell["position_bias"]) for cell in cells)
     per_row = 4 if most_letters <= 6 else 2 if most_letters <= 14 else 1
-    figure, panels = parts.panel_grid(max(1, len(cells)), per_row, height=2.2)
-    for panel, cell in zip(panels, cells, strict=False):
+    figure, panels = parts.panel_grid(len(cells), per_row, height=2.2)
+    for panel, cell in zip(panels, cells, strict=True):
         _draw_cell(panel, cell)
-    if not cells:
-        parts.say_nothing_to_show(panels[0], "no cell with an AURC")
     parts.label_figure(figure, panels[0].get_legend_handles_labels()[0], "letter of the option as shown")
     figure.supylabel("share of records")
     return figure
+
+
+def has_content(summary: dict) -> bool:
+    """Whether the options were shown in two orders; with one, a letter's share is as much the questions' as its own."""
+    return any(len(cell["per_permutation"]) > 1 for cell in _shown_cells(summary))
+
+
+def _shown_cells(summary: dict) -> list[dict]:
+    best = [_lowest_aurc(cells) for cells in parts.cells_by_budget(summary).values()]
+    return parts.conventional_cells(summary) + [cell for cell in best if cell is not None]
 
 
 def _lowest_aurc(cells: list[dict]) -> dict | None:
@@ -49,5 +56,5 @@ FIGURE = parts.ResultFigure(
     "position_bias.png", draw_position_bias, "Position bias",
     "How often each letter was chosen (bars) and how often it was correct (diamonds), without thinking and in the cell"
     " of lowest AURC of each total budget. Where a bar is higher than its diamond, the letter is chosen too often.",
-    "Bar charts, one per cell shown: share of records per letter, chosen against correct",
+    "Bar charts, one per cell shown: share of records per letter, chosen against correct", has_content,
 )  # fmt: skip

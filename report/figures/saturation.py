@@ -16,8 +16,6 @@ def draw_saturation(summary: dict) -> Figure:
             x, y = [point["cap"] for point in points], parts.numbers([point["share_natural"] for point in points])
             style = parts.line_style(index) | {"markevery": max(1, len(points) // 12)}
             panel.plot(x, y, label=f"{stage} stage", **style)
-    if not panel.get_lines():
-        parts.say_nothing_to_show(panel, "no thought in this run")
     label = f"cap (thinking tokens of the stage)\n{parts.counts_text(summary)}"
     parts.label_figure(figure, panel.get_legend_handles_labels()[0], label)
     panel.set_ylabel("share of natural thoughts")
@@ -26,9 +24,14 @@ def draw_saturation(summary: dict) -> Figure:
     return figure
 
 
+def has_content(summary: dict) -> bool:
+    """Whether a stage has a line: two caps."""
+    return any(len(points) > 1 for points in summary["saturation"].values())
+
+
 FIGURE = parts.ResultFigure(
     "saturation.png", draw_saturation, "How much thinking the model wants",
     "Share of thoughts that are natural within a cap, which means that the model closed them by itself; a line per"
     " stage. Where a line is high and flat, a larger cap changes little. Where it is low, the cap stops most thoughts.",
-    "Line chart of the share of natural thoughts against the cap, a line per stage",
+    "Line chart of the share of natural thoughts against the cap, a line per stage", has_content,
 )  # fmt: skip

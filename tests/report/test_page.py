@@ -96,8 +96,8 @@ def test_the_page_has_its_sections_in_order_and_every_table_has_a_caption_and_he
     page = page_of(write_run_folder(tmp_path / "run", make_records(6, 2)))
     headings = [attributes.get("id") for attributes in page.named("h2")]
     assert headings == [
-        "answer", "results", "differences", "deployment", "figures", "diagnostics", "budgets", "missing", "provenance",
-        "records",
+        "answer", "results", "differences", "deployment", "figures", "diagnostics", "groups", "budgets", "missing",
+        "provenance", "records",
     ]  # fmt: skip
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -109,6 +109,60 @@ def test_the_page_has_its_sections_in_order_and_every_table_has_a_caption_and_he
     assert "Budget 100: the made-up answer in words." in page.text
     assert "Reasoning beats the conventional arm" in page.text
     assert "2026-11-24" in page.text
+
+
+def test_a_run_without_two_ratios_says_what_its_cells_have_instead_of_a_choice(tmp_path):
+    records = make_records(6, cells=[(0, None), (100, 0.5)])
+    page = page_of(write_run_folder(tmp_path / "run", records))
+    assert "Total budget 100, ratio 0.5: accuracy 0.250 (95% interval 0.150 to 0.350)" in page.text
+    assert "No thinking: accuracy 0.250" in page.text
+    assert "which ratio for whom" not in page.text
+    assert "pairs of ratios" not in page.text
+    alone = page_of(write_run_folder(tmp_path / "alone", make_records(6, cells=[(0, None)])))
+    assert "No thinking: accuracy 0.250" in alone.text
+    assert "nothing to compare" not in alone.text
+    assert "This run has a single cell, so there are no differences." in alone.text
+
+
+def test_a_figure_that_shows_nothing_is_neither_shown_nor_missed(tmp_path):
+    records = make_records(6, cells=[(0, None)])
+    summary = make_summary(records)
+    summary["saturation"] = {"answer": [], "confidence": []}
+    names = ("against_ratio.png", "cost_frontier.png", "saturation.png", "reliability.png", "risk_coverage.png")
+    page = page_of(write_run_folder(tmp_path / "run", records, summary, figures=(*names, "position_bias.png")))
+    assert [image["alt"].partition(":")[0] for image in page.named("img")] == [
+        "Small charts, one per cell", "Step charts, one per budget", "Bar charts, one per cell shown",
+    ]  # fmt: skip
+    assert "missing in this run folder" not in page.text
+
+
+def test_a_target_that_no_cell_has_a_threshold_for_is_said_once(tmp_path):
+    records = make_records(6)
+    summary = make_summary(records)
+    for cell in summary["cells"]:
+        for target in cell["confidences"]["confidence"]["guaranteed_thresholds"][:2]:
+            target |= dict.fromkeys(("threshold", "coverage", "n_used", "n_wrong"))
+    page = page_of(write_run_folder(tmp_path / "run", records, summary))
+    assert page.text.count("none was certified") == 1
+    said = "Verbalised confidence: none was certified in any cell for an error of at most 0.05 or 0.1 (n = 6)"
+    assert said in page.text
+    assert page.text.count("no threshold was certified in any cell for an error rate of at most 0.05") == 1
+
+
+def test_each_cell_has_its_categories_and_permutations(tmp_path):
+    records = make_records(6, 2)
+    summary = make_summary(records)
+    low = summary["cells"][2]["per_category"][0]
+    low |= {"n_questions": 3, "accuracy": 0.6543, "accuracy_interval": None, "ece": 0.4321}
+    page = page_of(write_run_folder(tmp_path / "run", records, summary))
+    assert "Category: accuracy and ECE, budget / ratio 100 / 0.5" in page.text
+    assert page.text.count("Permutation of the options (0 is the order as given): accuracy and ECE") == 4
+    assert "0.654" in page.text
+    assert "0.432" not in page.text  # of three questions
+    for cell in summary["cells"]:
+        del cell["per_category"][1:], cell["per_permutation"][1:]
+    page = page_of(write_run_folder(tmp_path / "alone", records, summary))
+    assert "All questions are of one category and were asked in one order" in page.text
 
 
 def test_numbers_stand_in_the_page_as_they_are_in_the_summary(tmp_path):
@@ -150,11 +204,13 @@ def test_null_is_a_dash_everywhere_and_never_the_word_none(tmp_path):
 
 def test_a_page_without_figures_or_with_a_damaged_one_says_so(tmp_path):
     folder = write_run_folder(tmp_path / "run", make_records(3), figures=())
-    assert "There are no figures in this run folder" in page_of(folder).text
+    assert "6 figures are missing in this run folder" in page_of(folder).text
     (folder / "figures" / "saturation.png").write_bytes(b"<svg onload=alert(1)>")
-    assert "saturation.png is not a PNG file" in page_of(folder).text
+    page = page_of(folder)
+    assert "saturation.png is not a PNG file" in page.text
+    assert "5 figures are missing in this run folder" in page.text
     shutil.rmtree(folder / "figures")
-    assert "There are no figures in this run folder" in page_of(folder).text
+    assert "6 figures are missing in this run folder" in page_of(folder).text
 
 
 def test_figures_are_embedded_whole_with_their_size(tmp_path):
@@ -182,7 +238,9 @@ def test_the_page_of_the_demo_says_that_it_is_the_demo(tmp_path):
     assert "built-in demo:" not in page_of(write_run_folder(tmp_path / "run", records, summary)).text
     summary["run"]["is_demo"] = True
     page = page_of(write_run_folder(tmp_path / "demo", records, summary))
-    assert "This is the built-in demo: a tiny model made for one task, not Qwen3." in page.text
+    said = "This is the built-in demo: a tiny model made for one task, not Qwen3. Its figures say nothing about Qwen3"
+    assert page.text.index(said) < page.text.index("How to split a thinking budget:", page.text.index(said))
+    assert page.text.index(said) < page.text.index("Budget 100: the made-up answer")
 
 
 def test_the_same_folder_gives_the_same_page_wherever_the_checkout_lies(tmp_path, monkeypatch):
@@ -192,7 +250,7 @@ def test_the_same_folder_gives_the_same_page_wherever_the_checkout_lies(tmp_path
     folder = write_run_folder(tmp_path / "run", records, summary)
     here = write_report(folder).read_bytes()
     (tmp_path / "elsewhere").mkdir()
-    for name in ("page.html", "page.css", "page.js"):
+    for name in ("page.html", "figure.html", "page.css", "page.js", "enlarge.js"):
         shutil.copy(report_page.HERE / name, tmp_path / "elsewhere")
     monkeypatch.setattr(report_page, "HERE", tmp_path / "elsewhere")
     assert write_report(folder).read_bytes() == here
@@ -220,7 +278,7 @@ def test_a_broken_cap_is_said_at_the_top(tmp_path):
         ("summary.json", b"[" * 100_000, r"is not JSON \(brackets within brackets\)"),
         ("summary.json", b'{"cells": ' + b"[" * 500 + b"]" * 500 + b"}", r"is not JSON \(brackets within brackets\)"),
         ("summary.json", b'{"cells": [{"ece": "0.1"}]}', r"cells\[0\].ece is '0.1', where a number belongs"),
-        ("summary.json", b'{"cells": [{}]}', "summary.json: .*'run'"),
+        ("summary.json", b'{"cells": [{}]}', "summary.json: .*'total_budget'"),
         ("records.jsonl", None, "records.jsonl: No such file"),
         ("records.jsonl", b'{"question_id": "torn', "line 1 is no record"),
         ("records.jsonl", b"{}\n", "line 1 is no record of this version of the program: it lacks 'question_id'"),

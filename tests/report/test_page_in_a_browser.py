@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from hostile_run import HOSTILE, write_hostile_folder
-from synthetic_run import CELLS, STAGES, make_records, write_run_folder
+from synthetic_run import CELLS, STAGES, make_records, png, write_run_folder
 
 from report.page import write_report
 
@@ -65,9 +65,13 @@ def report_path(records, tmp_path_factory):
 
 
 def listed(page):
-    """The rows of the list: cells' texts."""
+    """The rows of the list: id, permutation, names and looks of the chips, numbers of the cell chosen."""
     return page.locator("#rows > tbody > tr").evaluate_all(
-        "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+        """rows => rows.map(row => ({
+          id: row.querySelector('.open').textContent, permutation: row.cells[1].textContent,
+          chips: [...row.querySelectorAll('.chip')].map(chip => chip.title),
+          bright: [...row.querySelectorAll('.chip:not(.dimmed)')].map(chip => chip.title),
+          numbers: [...row.cells].slice(3).map(cell => cell.textContent) }))"""
     )
 
 
@@ -75,13 +79,29 @@ def found(page):
     return page.locator("#found").text_content()
 
 
-def test_the_first_page_lists_fifty_records_by_question(open_page, report_path):
+def test_a_row_is_a_question_in_one_order_with_a_chip_per_cell(open_page, report_path, records):
     page = open_page(report_path)
     rows = listed(page)
-    assert len(rows) == 50
-    assert [row[0] for row in rows[::8]] == [f"q{number}" for number in range(7)]  # 2 orders x 4 cells a question
-    assert [row[2] for row in rows[:4]] == ["0 / no thinking", "100 / 0", "100 / 0.5", "100 / 1"]
-    assert found(page) == "Records 1 to 50 of 160."
+    assert [(row["id"], row["permutation"]) for row in rows] == [(f"q{i}", str(j)) for i in range(20) for j in range(2)]
+    assert found(page) == "Rows 1 to 40 of 40; 160 of 160 records pass the filters."
+    for number, row in enumerate(rows):
+        of_row = records[4 * number : 4 * number + 4]
+        expected = []
+        for record in of_row:
+            ratio = record["answer_thinking_ratio"]
+            cell = f"{record['total_budget']} / {'no thinking' if ratio is None else f'{ratio:g}'}"
+            said = {True: "correct", False: "wrong", None: "not scored"}[record["is_correct"]]
+            confidence = "–" if record["confidence"] is None else f"{record['confidence']:.2f}"
+            expected.append(f"Budget / ratio {cell}: {said}, confidence {confidence}")
+        assert row["chips"] == row["bright"] == expected
+        last = of_row[-1]  # the cell that is chosen at first
+        letters = "ABCD"[last["predicted_option"]], "ABCD"[last["correct_option"]]
+        assert row["numbers"] == [
+            "{} ({})".format(*letters), *(f"{last[name]:.{digits}f}" for name, digits in
+            (("confidence", 2), ("p_true", 4), ("answer_probability", 4)))
+        ]  # fmt: skip
+    page.select_option("#cell", "0")
+    assert listed(page)[6]["numbers"][1] == "–"  # q3 without thinking has an error
 
 
 FILTERS = {
@@ -99,16 +119,19 @@ FILTERS = {
 }
 
 
-def test_each_filter_shows_the_records_it_names(open_page, report_path, records):
+def test_each_filter_shows_the_rows_it_names_and_dims_the_other_chips(open_page, report_path, records):
     page = open_page(report_path)
     for (control, value), fits in FILTERS.items():
         page.select_option(control, value)
-        expected = sum(map(bool, map(fits, records)))
-        assert expected > 0
-        assert found(page) == f"Records 1 to {min(50, expected)} of {expected}."
-        assert len(listed(page)) == min(50, expected)
+        passing = [record for record in records if fits(record)]
+        n_rows = len({(record["question_id"], record["permutation"]) for record in passing})
+        assert n_rows > 0
+        assert found(page) == f"Rows 1 to {n_rows} of {n_rows}; {len(passing)} of 160 records pass the filters."
+        rows = listed(page)
+        assert len(rows) == n_rows and all(len(row["chips"]) == 4 for row in rows)
+        assert sum(len(row["bright"]) for row in rows) == len(passing)
         page.click("#show-all")
-    assert found(page) == "Records 1 to 50 of 160."
+    assert found(page) == "Rows 1 to 40 of 40; 160 of 160 records pass the filters."
 
 
 def test_filters_add_up_and_may_leave_nothing(open_page, report_path, records):
@@ -116,55 +139,56 @@ def test_filters_add_up_and_may_leave_nothing(open_page, report_path, records):
     page.select_option("#budget", "100")
     page.select_option("#ratio", "1")
     page.fill("#text", "NUMBER 7 of")
-    assert [(row[0], row[2], row[3]) for row in listed(page)] == [("q7", "100 / 1", "0"), ("q7", "100 / 1", "1")]
+    rows = listed(page)
+    assert [(row["id"], row["permutation"], len(row["bright"])) for row in rows] == [("q7", "0", 1), ("q7", "1", 1)]
+    assert all(row["bright"][0].startswith("Budget / ratio 100 / 1:") for row in rows)
     page.fill("#text", "q19")
-    assert {row[0] for row in listed(page)} == {"q19"}
+    assert {row["id"] for row in listed(page)} == {"q19"}
     page.fill("#text", "nowhere in any question")
     assert listed(page) == []
     assert found(page) == "No record passes these filters."
 
 
-def test_records_are_sorted_by_confidence_both_ways_with_missing_ones_last(open_page, report_path, records):
+def test_rows_are_sorted_by_the_confidence_of_the_cell_chosen_with_missing_ones_last(open_page, report_path, records):
     page = open_page(report_path)
-    known = sorted(record["confidence"] for record in records if record["confidence"] is not None)
+    page.select_option("#cell", "0")
+    of_cell = [record["confidence"] for record in records if record["total_budget"] == 0]
+    known = sorted(confidence for confidence in of_cell if confidence is not None)
     for order, expected in (("highest", known[::-1]), ("lowest", known)):
         page.select_option("#order", order)
-        shown = []
-        for _ in range(4):
-            shown += [row[5] for row in listed(page)]
-            page.click("#pager-above .next", timeout=2000) if len(shown) < 160 else None
+        shown = [row["numbers"][1] for row in listed(page)]
         assert shown == [f"{confidence:.2f}" for confidence in expected] + ["–"] * 2
     page.select_option("#order", "question")
-    assert listed(page)[0][0] == "q0"
+    assert listed(page)[0]["id"] == "q0"
 
 
-def test_pages_hold_every_record_once(open_page, report_path, records):
-    page = open_page(report_path)
+def test_pages_hold_every_row_once(open_page, tmp_path):
+    page = open_page(write_report(write_run_folder(tmp_path / "run", make_records(65, 2, cells=CELLS[:2]))))
     seen = []
     while True:
-        seen += [tuple(row[place] for place in (0, 2, 3)) for row in listed(page)]
+        seen += [(row["id"], row["permutation"]) for row in listed(page)]
         if page.is_disabled("#pager-below .next"):
             break
         page.click("#pager-below .next")
-    assert len(seen) == len(set(seen)) == len(records)
-    assert found(page) == "Records 151 to 160 of 160."
+    assert len(seen) == len(set(seen)) == 130
+    assert found(page).startswith("Rows 101 to 130 of 130;")
     page.fill("#pager-above input", "2")
     page.press("#pager-above input", "Enter")
-    assert found(page) == "Records 51 to 100 of 160."
+    assert found(page).startswith("Rows 51 to 100 of 130;")
     page.fill("#pager-above input", "99")
     page.press("#pager-above input", "Enter")
-    assert found(page) == "Records 151 to 160 of 160."
+    assert found(page).startswith("Rows 101 to 130 of 130;")
     page.click("#pager-above .previous")
-    assert found(page) == "Records 101 to 150 of 160."
+    assert found(page).startswith("Rows 51 to 100 of 130;")
 
 
 def test_an_opened_record_shows_all_of_it_and_closes_again(open_page, report_path, records):
     page = open_page(report_path)
     for place, record in enumerate(records[:8]):
-        button = page.locator("#rows .open").nth(place)
-        button.focus()
+        chip = page.locator("#rows .chip").nth(place)
+        chip.focus()
         page.keyboard.press("Enter")
-        assert button.get_attribute("aria-expanded") == "true"
+        assert chip.get_attribute("aria-pressed") == "true"
         shown = page.locator(".record").text_content()
         for text in (record["question"], *record["options"], f"{record['p_true']:.4f}"):
             assert text in shown
@@ -175,9 +199,44 @@ def test_an_opened_record_shows_all_of_it_and_closes_again(open_page, report_pat
         marked = page.locator(".record .probabilities").first.locator("li").all_text_contents()
         assert [n for n, text in enumerate(marked) if "correct" in text] == [record["correct_option"]]
         assert [n for n, text in enumerate(marked) if "chosen" in text] == [record["predicted_option"]]
+        assert page.locator(".record tbody").last.locator("tr").count() == 4  # all cells of the row
         page.keyboard.press("Enter")
         assert page.locator(".record").count() == 0
-        assert button.get_attribute("aria-expanded") == "false"
+        assert chip.get_attribute("aria-pressed") == "false"
+
+
+def test_a_row_opens_with_the_cell_chosen_and_two_chips_stand_side_by_side(open_page, report_path, records):
+    page = open_page(report_path, viewport={"width": 1280, "height": 900})
+    row = page.locator("#rows > tbody > tr").first
+    opener, chips = row.locator(".open"), row.locator(".chip")
+    opener.click()
+    assert opener.get_attribute("aria-expanded") == "true"
+    heads = page.locator(".record .cell > h4:first-child")
+    assert [head.partition(":")[0] for head in heads.all_text_contents()] == ["Budget / ratio 100 / 1"]
+    chips.nth(2).click()
+    assert [head.partition(":")[0] for head in heads.all_text_contents()] == [
+        "Budget / ratio 100 / 0.5", "Budget / ratio 100 / 1",
+    ]  # fmt: skip
+    left, right = (page.locator(".record .cell").nth(number).bounding_box() for number in (0, 1))
+    assert left["y"] == right["y"] and left["x"] + left["width"] < right["x"]
+    thoughts = page.locator(".record .thought").all_text_contents()
+    both = [record[f"{stage}_thinking"] for record in records[2:4] for stage in STAGES]
+    assert thoughts == [text for text in both if text]
+    chips.nth(1).click()  # a third takes the place of the one chosen first
+    assert [chip.get_attribute("aria-pressed") for chip in chips.all()] == ["false", "true", "true", "false"]
+    opener.click()
+    assert page.locator(".record").count() == 0
+    assert opener.get_attribute("aria-expanded") == "false"
+
+
+def test_several_thoughts_of_a_question_are_rows_of_their_own(open_page, tmp_path):
+    records = [record | {"thought": thought} for thought in (0, 1) for record in make_records(2)]
+    page = open_page(write_report(write_run_folder(tmp_path / "run", records)))
+    rows = listed(page)
+    assert [(row["id"], row["permutation"]) for row in rows] == [
+        ("q0", "0"), ("q0", "0, thought 1"), ("q1", "0"), ("q1", "0, thought 1"),
+    ]  # fmt: skip
+    assert all(len(row["chips"]) == 4 for row in rows)
 
 
 def test_an_error_is_shown_with_its_record(open_page, report_path):
@@ -194,11 +253,14 @@ def test_hostile_texts_stay_texts(open_page, tmp_path):
     assert len(in_lists) == len({record["category"] for record in records})
     n_images = page.locator("img").count()
     open_or_close_all = "document.querySelectorAll('#rows .open').forEach(button => button.click())"
-    page.evaluate(open_or_close_all)
-    assert page.locator(".record").count() == len(records)
-    thoughts = set(page.locator(".record .thought").all_text_contents())
-    page.evaluate(open_or_close_all)
-    assert page.locator(".record").count() == 0
+    thoughts = set()
+    for cell in range(len(CELLS)):
+        page.select_option("#cell", str(cell))
+        page.evaluate(open_or_close_all)
+        assert page.locator(".record").count() == len(records) // len(CELLS)
+        thoughts |= set(page.locator(".record .thought").all_text_contents())
+        page.evaluate(open_or_close_all)
+        assert page.locator(".record").count() == 0
     expected = {record[f"{stage}_thinking"] for record in records for stage in STAGES}
     # Half a surrogate pair does not cross the wire between browser and test; the other characters do.
     assert {re.sub("[\ud800\ufffd]", "", text) for text in thoughts} == {
@@ -208,7 +270,7 @@ def test_hostile_texts_stay_texts(open_page, tmp_path):
     assert page.locator("img").count() == n_images
     assert page.locator("script:not([type])").count() == 1
     page.fill("#text", HOSTILE[0])
-    assert len(listed(page)) == len(CELLS)
+    assert len(listed(page)) == 1
 
 
 def test_planted_code_would_be_stopped_by_the_policy_too(browser, report_path, tmp_path):
@@ -247,7 +309,48 @@ def contrast(one, other):
     return (brighter + 0.05) / (darker + 0.05)
 
 
-def test_a_narrow_window_scrolls_tables_not_the_page(open_page, report_path):
-    page = open_page(report_path, viewport={"width": 390, "height": 800})
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_window_scrolls_sideways_tables_do_with_their_first_column_in_sight(open_page, report_path, width):
+    page = open_page(report_path, viewport={"width": width, "height": 800})
     page.locator("#rows .open").first.click()
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    places = page.locator("#results ~ .scroll").first.evaluate(
+        """region => { region.scrollLeft = 200;
+        const left = (element) => element.getBoundingClientRect().left;
+        return { scrolled: region.scrollLeft, region: left(region), head: left(region.querySelector('tbody th')),
+          caption: region.querySelector('caption span').getBoundingClientRect() } }"""
+    )
+    assert places["scrolled"] > 0 or width == 1280
+    assert places["head"] == places["region"]
+    assert places["caption"]["left"] >= 0 and places["caption"]["right"] <= width
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_contents_stay_in_sight_and_cover_no_heading(open_page, report_path, width):
+    page = open_page(report_path, viewport={"width": width, "height": 800})
+    page.click(".contents a[href='#diagnostics']")
+    page.wait_for_function("window.scrollY > 500")
+    contents, heading = page.locator(".contents").bounding_box(), page.locator("#diagnostics").bounding_box()
+    assert 0 <= contents["y"] < 40
+    assert contents["y"] + contents["height"] <= heading["y"] or contents["x"] + contents["width"] <= heading["x"]
+
+
+def test_a_figure_opens_at_full_size_and_escape_closes_it(open_page, tmp_path):
+    folder = write_run_folder(tmp_path / "run", make_records(3))
+    (folder / "figures" / "saturation.png").write_bytes(png(1400, 600))
+    path = write_report(folder)
+    assert path.read_text(encoding="utf-8").count("data:image/png;base64,") == 1
+    page = open_page(path, viewport={"width": 390, "height": 800})
+    dialog, button = page.locator("#enlarged"), page.locator(".enlarge")
+    assert not dialog.is_visible()
+    button.focus()
+    page.keyboard.press("Enter")
+    assert dialog.is_visible()
+    assert dialog.locator("img").bounding_box()["width"] == 1400
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert page.evaluate("document.activeElement.className") == "enlarge"
+    button.click()
+    dialog.locator("button").click()
+    assert not dialog.is_visible()

@@ -5,8 +5,9 @@ import os
 import pytest
 from synthetic_run import make_records, write_run_folder
 
+from basics.errors import UserError
 from report.figures import FIGURES
-from report.redraw import redraw
+from report.redraw import pages_of, redraw
 
 LINE = "{}: 6 figures and report.html are drawn again\n"
 
@@ -30,6 +31,15 @@ def test_figures_and_report_are_made_again_and_the_report_shows_the_figures(reco
     assert sorted(path.name for path in (run / "figures").iterdir()) == sorted(of.file_name for of in FIGURES)
     assert (run / "report.html").read_text(encoding="utf-8").count("<img ") == len(FIGURES)
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_the_pages_of_a_run_are_the_figures_with_something_to_show_and_the_report(tmp_path):
+    run = write_run_folder(tmp_path / "run", make_records(2, cells=[(100, 0.5)]))
+    names = ("reliability", "risk_coverage", "saturation", "position_bias")
+    assert pages_of(run) == dict.fromkeys([*(f"figures/{name}.png" for name in names), "report.html"], "--redraw")
+    (run / "summary.json").write_text('{"cells": [{}]}', encoding="utf-8")
+    with pytest.raises(UserError, match=r"summary.json: .*'total_budget'"):
+        pages_of(run)
 
 
 @pytest.mark.usefixtures("quick")

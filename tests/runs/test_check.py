@@ -36,28 +36,36 @@ def test_finished_results_are_complete_and_consistent(run, capsys):
     (run / "figures").mkdir()
     for name in pages:
         (run / name).write_text("something")
-    assert check_results([str(run)], pages) == 0
-    assert check_results([str(run.parent)], pages) == 0
+    assert check_results([str(run)], lambda run: pages) == 0
+    assert check_results([str(run.parent)], lambda run: pages) == 0
     assert capsys.readouterr().out == f"{run}: complete and consistent\n" * 2
     (run / "figures" / "one.png").write_bytes(b"")
     (run / "report.html").unlink()
-    assert check_results([str(run)], pages) == 1
+    assert check_results([str(run)], lambda run: pages) == 1
     assert capsys.readouterr().out == (
         f"{run}: figures/one.png is missing or empty; --redraw makes it again\n"
         f"{run}: report.html is missing or empty; --redraw makes it again\n"
     )
 
 
+def test_a_summary_that_cannot_say_its_figures_is_a_problem_and_no_traceback(run, capsys):
+    def refuse(folder):
+        raise UserError(f"{folder.name} has no cells")
+
+    assert check_results([str(run)], refuse) == 1
+    assert capsys.readouterr().out == f"{run}: figures and report cannot be checked: {run.name} has no cells\n"
+
+
 def test_several_folders_are_checked_each_run_once(run, tmp_path, capsys):
     other = shutil.copytree(run, tmp_path / f"second_{run.name}")
     change_record(other, 1, p_true=7)
-    assert check_results([str(run), str(tmp_path), str(other)], {}) == 1
+    assert check_results([str(run), str(tmp_path), str(other)], lambda run: {}) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         f"{run}: complete and consistent", f"{other}: records.jsonl, line 1: p_true 7 is not between 0 and 1",
     ]  # fmt: skip
     with pytest.raises(UserError, match=r"--check .*nowhere: no results there"):
-        check_results([str(run), str(tmp_path / "nowhere")], {})
+        check_results([str(run), str(tmp_path / "nowhere")], lambda run: {})
 
 
 def test_a_summary_of_other_settings_is_found(run):
@@ -168,23 +176,6 @@ def test_a_summary_that_the_records_do_not_give_is_found(run):
         assert words in next(run_problems(run))
 
 
-def test_a_summary_from_before_a_metric_was_added_is_consistent(run, monkeypatch):
-    monkeypatch.setattr("runs.check.LATER_NAMES", {"augrc", "augrc_interval"})
-    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    scores = summary["cells"][0]["confidences"]["confidence"]
-    scores["augrc"] += 0.1
-    write_json(run / "summary.json", summary)
-    assert ["augrc is" in problem for problem in run_problems(run)] == [True]
-    for cell in summary["cells"]:
-        for of_confidence in cell["confidences"].values():
-            del of_confidence["augrc"], of_confidence["augrc_interval"]
-    write_json(run / "summary.json", summary)
-    assert list(run_problems(run)) == []
-    del scores["aurc"]
-    write_json(run / "summary.json", summary)
-    assert ["aurc is None" in problem for problem in run_problems(run)] == [True]
-
-
 def test_the_answer_in_the_words_of_another_version_is_consistent_and_its_figures_still_count(run):
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     (entry,) = summary["comparisons"]["by_budget"]
@@ -212,7 +203,7 @@ def test_a_config_that_was_edited_is_found(run):
 def test_many_problems_are_counted_and_the_exit_status_says_so(run, capsys):
     path = run / "records.jsonl"
     path.write_text("{}\n" * 30, encoding="utf-8")
-    assert check_results([str(run)], {}) == 1
+    assert check_results([str(run)], lambda run: {}) == 1
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 21
     assert lines[-1].endswith("and 11 more")
@@ -220,6 +211,6 @@ def test_many_problems_are_counted_and_the_exit_status_says_so(run, capsys):
 
 def test_a_folder_without_results_or_with_a_run_at_work_is_refused(run, tmp_path):
     with pytest.raises(UserError, match="no results there"):
-        check_results([str(tmp_path / "missing")], {})
+        check_results([str(tmp_path / "missing")], lambda run: {})
     with only_writer(run), pytest.raises(UserError, match="another run is writing there"):
-        check_results([str(run)], {})
+        check_results([str(run)], lambda run: {})

@@ -1,4 +1,6 @@
 """The closing table and the answer in words: every number in its own column."""
+from synthetic_run import make_records, make_summary
+
 from runs.terminal import answer_text, results_table
 
 
@@ -58,11 +60,10 @@ def test_where_several_records_per_question_tell_it_the_share_of_the_questions_i
     assert "accuracy, 95% comes from" in results_table(SUMMARY | cells(0.95))
 
 
-def test_the_answer_has_a_paragraph_per_budget_and_one_for_the_conventional_arm():
-    budgets, arm = [{"answer": "First."}, {"answer": "Second."}], {"answer": "Third."}
-    assert answer_text({"by_budget": budgets, "claims": "Both.", "conventional": arm}) == (
-        "\nFirst.\nSecond.\nBoth.\nThird.\n"
-    )
-    assert answer_text({"by_budget": [], "claims": None, "conventional": None}) == (
-        "\nThere is nothing to compare: this run has a single arm.\n"
-    )
+def test_the_answer_is_printed_paragraph_by_paragraph_in_lines_of_at_most_110_characters():
+    summary = make_summary(make_records(6))
+    summary["comparisons"]["by_budget"][0]["answer"] = "word " * 40
+    lines = answer_text(summary).split("\n")
+    assert lines[0] == lines[-1] == ""
+    assert lines[-2] == "Reasoning beats the conventional arm in this made-up run."
+    assert max(map(len, lines)) <= 110 and lines[1].startswith("word word")

@@ -39,9 +39,9 @@ def test_position_bias_sets_chosen_letters_beside_right_ones():
         )
     )
     assert rows == [
-        {"letter": "A", "share_chosen": 0.25, "share_correct": 0.25},
-        {"letter": "B", "share_chosen": 0.75, "share_correct": 0.25},
-        {"letter": "C", "share_chosen": 0.0, "share_correct": 0.5},
+        {"letter": "A", "share_chosen": 0.25, "share_correct": 0.25, "accuracy_where_correct": 0.0},
+        {"letter": "B", "share_chosen": 0.75, "share_correct": 0.25, "accuracy_where_correct": 1.0},
+        {"letter": "C", "share_chosen": 0.0, "share_correct": 0.5, "accuracy_where_correct": 0.0},
     ]
 
 

@@ -160,6 +160,7 @@ def _comparison(budget, ratios, n_records, value):
 
 def _cell(key, n, value):
     groups = {"n": n if value else 0, "accuracy": value}
+    group = groups | {"n_questions": n, "accuracy_interval": _interval(value), "ece": value}
     return in_order(CELL_FIELDS, {
         **dict(zip(CELL_NAMES, key, strict=True)),
         "n_questions": n, "n_records": n, "n_errors": 0,
@@ -167,8 +168,8 @@ def _cell(key, n, value):
         "thought_consistency": value, "accuracy_variance": _variance(value),
         "confidences": {name: _scores(n, value) for name in CONFIDENCE_NAMES},
         "readout_masses": dict.fromkeys(MASS_NAMES, value),
-        "per_permutation": [{"permutation": 0, "n": n, "accuracy": value, "ece": value}],
-        "per_category": [{"category": None, "n": n, "accuracy": value, "ece": value}],
+        "per_permutation": [{"permutation": number, **group} for number in range(2)],
+        "per_category": [{"category": name, **group} for name in ("kind 0", None)],
         "budget_audit": {
             stage: {"cap": cap, "n_records": n, "largest_overshoot": 0, "share_capped": value,
                     "mean_thinking_tokens": value, "max_thinking_tokens": None if value is None else cap}
@@ -177,7 +178,8 @@ def _cell(key, n, value):
         "tokens": {stage: dict.fromkeys(TOKEN_NAMES, 1234) for stage in STAGES},
         "risk_coverage": {"threshold": [0.9, 0.1], "coverage": [0.5, 1.0], "selective_risk": [0.1, 0.3]},
         "position_bias": [
-            {"letter": letter, "share_chosen": value, "share_correct": value} for letter in ("ABCD" if value else "")
+            {"letter": letter, "share_chosen": value, "share_correct": value, "accuracy_where_correct": value}
+            for letter in ("ABCD" if value else "")
         ],
         "accuracy_by_stop": {stage: {"natural": groups, "capped": groups} for stage in STAGES},
     })  # fmt: skip
@@ -203,7 +205,9 @@ def _scores(n, value):
             for cost in COSTS
         ],
         "ece_if_calibrated": {"mean": value, "low": value, "high": value},
-        "bins": [],
+        "bins": [
+            {"lower": 0.2, "upper": 0.3, "count": n, "mean_confidence": value, "accuracy": value}
+        ] if value else [],
         "guaranteed_thresholds": [
             {"target_error": target, "threshold": value and 0.83, "coverage": value and 0.41, "n": n,
              "n_used": value and 82, "n_wrong": value and 1}

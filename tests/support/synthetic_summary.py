@@ -50,6 +50,7 @@ def _cell(cell, index, letters):
             "coverage": [(1 - threshold) ** 0.5 for threshold in thresholds],
             "selective_risk": [None, *((1 - accuracy) * (1 - threshold) for threshold in thresholds[1:])],
         },
+        "per_permutation": [{"permutation": number} for number in range(5)],
         "position_bias": [
             {"letter": letter, "share_chosen": place * 2 / n / (n + 1), "share_correct": 1 / n}
             for place, letter in enumerate(letters, 1)

@@ -81,17 +81,6 @@ def test_a_metric_that_no_cell_has_is_an_empty_panel(summary):
         assert not boxes(panel) and not bars(panel)
 
 
-def test_one_ratio_is_drawn_as_points_side_by_side_with_bars(drawn):
-    summary = make_summary(ratios=(0.5,))
-    panels = drawn(draw_against_ratio, "one ratio").axes
-    panel = panels[1]
-    x = [line(panel, f"budget {budget}").get_xdata()[0] for budget in (100, 200, 400)]
-    assert x[0] < x[1] == 0.5 < x[2]
-    for place, bar, budget in zip(x, bars(panel), (100, 200, 400), strict=True):
-        assert bar == (place, *interval_of(cells_of(summary, budget)[0], "aurc"))
-    assert [label.get_text() for label in panels[3].get_xticklabels()] == ["0.5"]
-
-
 def test_budgets_differ_in_colour_marker_and_dash():
     summary = make_summary(budgets=range(50, 350, 50))
     lines = [drawn for drawn in draw_against_ratio(summary).axes[0].get_lines() if drawn.get_label() != "no thinking"]

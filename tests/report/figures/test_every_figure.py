@@ -16,7 +16,7 @@ from read_figures import verbalised
 from synthetic_summary import make_summary
 
 from basics.errors import UserError
-from report.figures import DPI, FIGURES, draw_figures
+from report.figures import DPI, FIGURES, draw_figures, figures_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -60,6 +60,23 @@ def test_each_file_holds_the_figure_that_its_name_and_caption_promise(drawn, fil
     (of,) = [of for of in FIGURES if of.file_name == file_name]
     assert x_label in drawn(of.draw, "one budget").get_supxlabel()
     assert caption in " ".join(of.caption.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ({}, [of.file_name for of in FIGURES]),
+        ({"ratios": (0.5,)}, [of.file_name for of in FIGURES[1:]]),
+        ({"budgets": (200,), "ratios": (0.5,), "conventional": False},
+         ["reliability.png", "risk_coverage.png", "saturation.png", "position_bias.png"]),
+    ],
+)  # fmt: skip
+def test_a_figure_needs_something_to_compare(arguments, shown):
+    summary = make_summary(**arguments)
+    assert [of.file_name for of in figures_of(summary)] == shown
+    for cell in summary["cells"]:
+        del cell["per_permutation"][1:]
+    assert [of.file_name for of in figures_of(summary)] == [name for name in shown if name != "position_bias.png"]
 
 
 def test_drawing_leaves_the_summary_and_matplotlibs_settings_alone():
@@ -154,6 +171,15 @@ def test_neither_the_place_of_the_checkout_nor_the_backend_matters(tmp_path, sma
     assert contents(said["files"]) == contents(small_files[first:])
 
 
+def test_a_figure_that_shows_nothing_any_more_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("report.figures.FIGURES", FIGURES[-2:])
+    summary = small_summary()
+    assert len(draw_figures(write_summary(tmp_path, summary))) == 2
+    summary["saturation"] = {"answer": [], "confidence": []}
+    assert draw_figures(write_summary(tmp_path, summary)) == [tmp_path / "figures" / "position_bias.png"]
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["position_bias.png"]
+
+
 def test_figures_are_not_written_through_links(small_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("report.figures.FIGURES", FIGURES[-2:])  # the others take longer and say no more
     victim, elsewhere = tmp_path / "victim", tmp_path / "elsewhere"
@@ -187,7 +213,7 @@ BROKEN = [
     ('{"target_error": 0.05, "cells": ' + "[" * 500 + "]" * 500 + "}", "is not JSON (brackets within brackets)"),
     ("[]", "it has no list of cells"),
     ('{"cells": 5}', "it has no list of cells"),
-    ('{"cells": []}', "has no field 'run'"),
+    ('{"cells": []}', "has no field 'saturation'"),
 ]
 
 

@@ -185,6 +185,16 @@ def test_numbers_stand_in_the_page_as_they_are_in_the_summary(tmp_path):
     assert "abc123" in page.text
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_where_the_variance_comes_from_has_a_table_where_it_is_known(tmp_path, is_known):
+    records = make_records(3)
+    summary = make_summary(records)
+    for cell in summary["cells"] if not is_known else ():
+        cell["accuracy_variance"] = dict.fromkeys(cell["accuracy_variance"])
+    page = write_report(write_run_folder(tmp_path / "run", records, summary)).read_text(encoding="utf-8")
+    assert ("variance-table" in page) == is_known
+
+
 def test_null_is_a_dash_everywhere_and_never_the_word_none(tmp_path):
     def empty(record):
         for name, value in record.items():

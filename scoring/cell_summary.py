@@ -143,11 +143,12 @@ def _variance(cell, values, counts):
 def _per_group(name, group_of_record, groups, cell, scoring):
     """Records without error, accuracy and ECE per permutation or per category of the cell, in sorted order."""
     rows, confidence = [], cell.confidence(scoring.headline)
+    one_per_question = cell.is_first if name == "category" else cell.thought == 0
     for group, value in sorted(enumerate(groups), key=lambda pair: (pair[1] is None, pair[1])):
         inside = group_of_record == (value if name == "permutation" else group)
         if inside.any():
             scored = inside & ~cell.is_error
-            has = scored & ~np.isnan(confidence)
+            has = scored & one_per_question & ~np.isnan(confidence)
             questions, question = np.unique(cell.question[scored], return_inverse=True)
             unranked = np.full(scored.sum(), np.nan), cell.is_correct[scored], question
             rows.append(

@@ -205,11 +205,14 @@ CELL_FIELDS = (
         ),
     ),
     _objects(
-        "per_permutation", meaning="per order of the options; `n` of records without error",
+        "per_permutation",
+        meaning="per order of the options; `n` of records without error, `ece` of the first thoughts",
         parts=(_count("permutation"), *_GROUP),
     ),
     _objects(
-        "per_category", meaning="per category of the question set; `n` of records without error",
+        "per_category",
+        meaning="per category of the question set; `n` of records without error, `ece` of the first answer to each"
+        " question",
         parts=(Field("category", "text", is_nullable=True), *_GROUP),
     ),
     _per_stage(

@@ -184,6 +184,11 @@ def test_what_needs_independent_answers_rests_on_the_first_thought_of_each_quest
     for name in ("ece", "ece_if_calibrated", "guaranteed_thresholds", "coverage_at_target_lower_bound"):
         assert both[name] == alone[name]
     assert both["brier"] != alone["brier"]
+    moved = [record | {"permutation": 1, "confidence": 0.01} for record in first]
+    few, many = one_cell(first), one_cell([*again, *moved, *first])
+    for groups in ("per_category", "per_permutation"):
+        assert many[groups][0]["ece"] == few[groups][0]["ece"]
+    assert many["per_category"][0]["accuracy"] != few["per_category"][0]["accuracy"]
 
 
 def test_several_thoughts_split_the_variance_and_one_cannot():

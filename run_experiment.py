@@ -186,6 +186,7 @@ def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
         return load_vllm(settings, encoder, sampling, workload, group)
     from hugging_face_model import HuggingFaceModel
     from thinking.devices import choose_device, device_line
+    from thinking.libraries import keep_freed_memory
     from thinking.load_weights import check_architecture
 
     check_architecture(encoder.model_name, encoder.config)
@@ -195,6 +196,8 @@ def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
     content = encoder.model_fingerprint()
     model = HuggingFaceModel(encoder, sampling, device)
     model.limit_threads()
+    if model.device.type == "cpu":
+        keep_freed_memory()
     if encoder.model_fingerprint() != content:
         raise UserError(f"model_name = {settings['model_name']!r}: its files changed while they were loaded; try again")
     model.reserve(workload.tokens_per_row)

@@ -2,16 +2,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import cache
+from math import fsum
+from operator import mul
 from string import ascii_uppercase
 
-import numpy as np
-
 from basics.strict_json import canonical_json
-from scoring import diagnostics, metrics
-from scoring.cell_summary import Scoring, cell_summary
-from scoring.comparisons import compare
 from scoring.fields import in_order
-from scoring.record_columns import RecordColumns
 from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, RECORD_FIELDS, STAGE_FIELDS, STAGES
 from thinking.model_interface import Reading, Readout, ThoughtRequest
 
@@ -35,6 +32,7 @@ def answer_prompt(question: str, options: tuple[str, ...]) -> str:
     )
 
 
+@cache
 def answer_readout(n_options: int) -> Readout:
     """Reads one letter per option, in the order of the options. n_options: 2..26."""
     return Readout("Answer:", tuple((f" {letter}",) for letter in ascii_uppercase[:n_options]))
@@ -112,6 +110,9 @@ def random_key(seed: int, unit, stage: str, proposed_option: int | None) -> str:
 # --- scoring -----------------------------------------------------------------------------------------------------
 
 
+_NAMES_OF_STAGE = {stage: [(one.name, f"{stage}_{one.name}") for one in STAGE_FIELDS] for stage in STAGES}
+
+
 def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
     """One line of `records.jsonl`: a unit in a cell, its fields as declared. judged: None without an answer."""
     answer_result = answer.readouts["answer"]
@@ -138,8 +139,8 @@ def make_record(unit, cell, answer: Reading, judged: Reading | None) -> dict:
         "answer_probabilities": answer_result and answer_result.probabilities,
         "answer_probability": answer_result and answer_result.probabilities[predicted_option],
         "answer_readout_mass": answer_result and answer_result.mass,
-        "confidence": confidence and CONFIDENCES[int(np.argmax(confidence.probabilities))],
-        "confidence_expectation": confidence and min(1.0, float(np.dot(CONFIDENCES, confidence.probabilities))),
+        "confidence": confidence and CONFIDENCES[confidence.likeliest],
+        "confidence_expectation": confidence and min(1.0, fsum(map(mul, CONFIDENCES, confidence.probabilities))),
         "confidence_readout_mass": confidence and confidence.mass,
         "p_true": p_true and p_true.probabilities[0],
         "p_true_readout_mass": p_true and p_true.mass,
@@ -173,8 +174,8 @@ def check_caps(record: dict) -> dict:
 
 
 def _stage_fields(stage: str, reading: Reading | None) -> dict:
-    names = [one.name for one in STAGE_FIELDS]
-    return {f"{stage}_{name}": None if reading is None else getattr(reading, name) for name in names}
+    names = _NAMES_OF_STAGE[stage]
+    return {full: None if reading is None else getattr(reading, name) for name, full in names}
 
 
 # --- summary -----------------------------------------------------------------------------------------------------
@@ -196,6 +197,14 @@ def summarise(
     utilities. smallest_difference: of AURC, in [0, 1); nothing is said about equivalence at 0. The fields of a cell are
     those of CELL_FIELDS.
     """
+    # Imported when records are scored: numpy and scipy take a second, which `--help` need not wait for.
+    import numpy as np
+
+    from scoring import diagnostics, metrics
+    from scoring.cell_summary import Scoring, cell_summary
+    from scoring.comparisons import compare
+    from scoring.record_columns import RecordColumns
+
     columns = RecordColumns(records)
     weights = metrics.question_resamples(max(columns.n_questions, 1), np.random.default_rng(seed))
     costs = sorted(set(wrong_answer_costs))

@@ -5,6 +5,8 @@
 
 The types of requests and readings are in `thinking/model_interface.py`.
 """
+from collections.abc import Callable
+
 import psutil
 import torch
 
@@ -58,6 +60,10 @@ class HuggingFaceModel:
             if readings is None:
                 self.engine.decoder.release()
         return readings
+
+    def watch(self, told: Callable[[int], None]) -> None:
+        """From now on calls `told` at every decode step with the number of tokens that it samples."""
+        self.engine.decoder.told = told
 
     def limit_threads(self) -> None:
         """Sets torch to one thread, for the whole process, if the model is tiny and on a CPU."""

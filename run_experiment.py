@@ -18,15 +18,13 @@ import sys
 from runs import stop_signals, terminal
 
 if __name__ == "__main__":
-    stop_signals.listen()  # before the imports below, which take seconds
+    stop_signals.listen()  # before the imports below: a signal may come at any time
     terminal.set_up()
 
 import errno
 import time
 from contextlib import closing
 from pathlib import Path
-
-from tqdm import tqdm
 
 from basics.errors import UserError
 from basics.files import write_json
@@ -42,6 +40,7 @@ from runs.journal import only_writer_of, process_journal
 from runs.look import look
 from runs.prepared_run import PreparedRun
 from runs.processes import ToldElsewhere, is_local_main, process_group
+from runs.progress import ShareProgress, most_tokens, shown_progress
 from runs.results_folder import (
     check_inputs_unchanged,
     check_writable,
@@ -111,19 +110,19 @@ def run(settings: dict, group, is_dry: bool = False) -> None:
     """
     if is_dry and group.number > 1:
         raise UserError(f"--dry-run needs one process, {group.number} were launched")
-    # Imported once the settings are known to be right: torch and transformers take seconds.
+    conventional = [0] if settings["CONVENTIONAL_ARM"] else []
+    cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
+    check_writable(settings["SAVE_DIR"])
+    group.say(f"Reading {settings['DATASET']} and the tokenizer of {settings['model_name']} ...")
+
+    # Imported once the settings are known to be right and something is printed: torch and transformers take seconds.
     from thinking.devices import check_no_gpu_is_left_out
     from thinking.libraries import prepare_libraries
     from thinking.prompt_encoder import PromptEncoder
 
     prepare_libraries()
-    conventional = [0] if settings["CONVENTIONAL_ARM"] else []
-    cells = make_cells([*settings["TOTAL_BUDGET"], *conventional], settings["ANSWER_THINKING_RATIO"])
     if settings["ENGINE"] in ("transformers", "vllm"):
         check_no_gpu_is_left_out()
-    check_writable(settings["SAVE_DIR"])
-
-    group.say(f"Reading {settings['DATASET']} and the tokenizer of {settings['model_name']} ...")
     question_set = load_questions(settings["DATASET"], settings["DATASET_CONFIG"] or None, settings["DATASET_SPLIT"])
     questions = select_questions(question_set.questions, settings["N_QUESTIONS"], settings["SEED"])
     encoder = PromptEncoder.load(settings["model_name"])
@@ -191,6 +190,7 @@ def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
         return load_vllm(settings, encoder, sampling, workload, group)
     from hugging_face_model import HuggingFaceModel
     from thinking.devices import choose_device, device_line
+    from thinking.libraries import keep_freed_memory
     from thinking.load_weights import check_architecture
 
     check_architecture(encoder.model_name, encoder.config)
@@ -200,6 +200,8 @@ def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
     content = encoder.model_fingerprint()
     model = HuggingFaceModel(encoder, sampling, device)
     model.limit_threads()
+    if model.device.type == "cpu":
+        keep_freed_memory()
     if encoder.model_fingerprint() != content:
         raise UserError(f"model_name = {settings['model_name']!r}: its files changed while they were loaded; try again")
     model.reserve(workload.tokens_per_row)
@@ -238,24 +240,23 @@ def compute_all(computation: Computation, units: list[Unit], group) -> None:
         print(f"{done:,} of {len(units):,} units are in {journal.path} already{nothing_left}", flush=True)
     computation.check_errors()
     share = [units[index] for index in group.deal(left)]
-    started = time.monotonic()
-    with tqdm(total=len(units), initial=done, desc="questions x permutations", unit="", disable=not left) as bar:
-
-        def show(n_units: int, n_tokens: int) -> None:
-            rate = n_tokens / (time.monotonic() - started)
-            bar.set_postfix_str(f"{rate:,.0f} thinking tokens/s", refresh=False)
-            bar.update(done + n_units - bar.n)
-
-        for batch in computation.batches(share):
-            show(*group.progress(*batch))
-            group.check()
+    with shown_progress(len(units), done) as show:
+        compute_units(computation, share, group, lambda *new: show(*group.progress(*new)))
         while group.others_at_work():
             show(*group.progress(0, 0))
             time.sleep(0.2)
-        if left:
-            show(*group.progress(0, 0))
+        show(*group.progress(0, 0))
     journal.take_over_processes()
     computation.check_errors()
+
+
+def compute_units(computation: Computation, share: list[Unit], group, report) -> None:
+    """Computes the units of this process. report: takes what is new, as `ShareProgress` reports it."""
+    progress = ShareProgress(report, len(share), most_tokens(computation.cells))
+    computation.watch(lambda tokens: progress.sampled(tokens, computation.batch_size))
+    for batch in computation.batches(share):
+        progress.finished(*batch)
+        group.check()
 
 
 def compute_share(prepared: PreparedRun, group) -> dict:
@@ -263,9 +264,7 @@ def compute_share(prepared: PreparedRun, group) -> dict:
     path, share = process_journal(prepared.folder, group.index), group.own_share(prepared.workload.units)
     with only_writer_of(path):
         computation = prepared.computation(path, share)
-        for batch in computation.batches(share):
-            group.progress(*batch)
-            group.check()
+        compute_units(computation, share, group, group.progress)
     return computation.cost
 
 

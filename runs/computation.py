@@ -1,7 +1,7 @@
 """The computation of a run: batches of units become records, each batch on disk before the next begins."""
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -39,6 +39,10 @@ class Computation:
     def cost(self) -> dict:
         """What `config.json` says of it: batch_size, seconds."""
         return {"batch_size": self.batch_size, "seconds": self.seconds}
+
+    def watch(self, told: Callable[[int], None]) -> None:
+        """From now on calls `told`, in this thread, with the number of tokens newly sampled."""
+        self.model.watch(told)
 
     def take_over_earlier(self, units: list[Unit]) -> None:
         """Puts the units on disk that other runs hold whole."""

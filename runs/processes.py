@@ -71,10 +71,10 @@ class OneProcess:
         """Main process: deals what is left, indices of the run's units, longest first; its own share."""
         return left
 
-    def progress(self, units: int, tokens: int) -> tuple[int, int]:
-        """Counts what this process has just computed; units and thinking tokens of all processes so far."""
-        self._units, self._tokens = getattr(self, "_units", 0) + units, getattr(self, "_tokens", 0) + tokens
-        return self._units, self._tokens
+    def progress(self, parts: int, tokens: int) -> tuple[int, int]:
+        """Counts what this process has just computed; parts of units and sampled tokens of all processes so far."""
+        self._parts, self._tokens = getattr(self, "_parts", 0) + parts, getattr(self, "_tokens", 0) + tokens
+        return self._parts, self._tokens
 
     def others_at_work(self) -> bool:
         """Main process: whether a process has not finished its share."""
@@ -133,9 +133,9 @@ class SeveralProcesses(OneProcess):
         """Not the main process: its share of the run's units."""
         return [units[index] for index in self._wait_for(f"share/{self.index}")]
 
-    def progress(self, units, tokens):
+    def progress(self, parts, tokens):
         """As in OneProcess."""
-        return self.store.add("units", units), self.store.add("tokens", tokens)
+        return self.store.add("parts", parts), self.store.add("tokens", tokens)
 
     def others_at_work(self):
         """As in OneProcess."""

@@ -1,24 +1,17 @@
 """What the program says on a terminal, in whatever encoding it has: table and answer at the end, faults in one line."""
-import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 from textwrap import fill
 
 from basics.errors import one_line
-from scoring.answer_paragraphs import answer_paragraphs
 from scoring.record_schema import CONFIDENCE_TITLES
 
 
 def set_up() -> None:
-    """For a program that begins: whatever it prints can be printed, and a missing package is one line.
-
-    Call it before what is not in Python's own library is imported.
-    """
+    """For a program that begins: whatever it prints can be printed."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name that the encoding lacks must not end a run
-    sys.excepthook = _one_line_for_imports(sys.excepthook)
 
 
 def import_fault(error: ImportError) -> str:
@@ -29,17 +22,6 @@ def import_fault(error: ImportError) -> str:
         f"the package {name or 'named here'!r} {found}; this is {sys.executable}: start the program with `make demo` or"
         " `make run`, which install what is missing, or run `pip install -r requirements.txt`"
     )
-
-
-def _one_line_for_imports(otherwise):
-    def hook(kind, error, traceback):
-        if not isinstance(error, ImportError):
-            otherwise(kind, error, traceback)
-            return
-        print(f"{Path(sys.argv[0]).name}: {one_line(import_fault(error))}", file=sys.stderr, flush=True)
-        os._exit(2)  # an exception hook cannot set the exit status otherwise
-
-    return hook
 
 
 def ended(status: int, reason: str, example: tuple[str, ...] = ()) -> int:
@@ -103,6 +85,8 @@ def _questions_line(questions: dict) -> str:
 
 def answer_text(summary: dict) -> str:
     """The answer in words, paragraph by paragraph."""
+    from scoring.answer_paragraphs import answer_paragraphs  # here: --help needs no package
+
     return "\n".join(["", *(fill(paragraph.text, 110) for paragraph in answer_paragraphs(summary)), ""])
 
 

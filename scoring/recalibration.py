@@ -9,6 +9,7 @@ from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit, log_expit, logit
 
 from scoring.metrics import LOG_SCORE_CLIP, expected_calibration_error, observed_metrics
+from scoring.summary_schema import RECALIBRATIONS
 
 N_FOLDS = 5  # parts of the questions; each is judged by a map learnt on the others
 FEWEST_QUESTIONS = 20  # with a confidence; below that a map is learnt on fewer than 16 questions
@@ -57,7 +58,7 @@ def platt_map(confidence: np.ndarray, is_correct: np.ndarray) -> Map:
     return lambda given: expit(slope * _logit(given) + intercept)
 
 
-METHODS = {"isotonic": isotonic_map, "platt": platt_map}
+METHODS = dict(zip(RECALIBRATIONS, (isotonic_map, platt_map), strict=True))
 
 
 def recalibrated(

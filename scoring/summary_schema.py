@@ -6,9 +6,11 @@ made in `cell_intervals`.
 from functools import partial
 
 from scoring.fields import Field
-from scoring.recalibration import METHODS
 from scoring.record_schema import CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGES, TOKEN_NAMES
-from scoring.variance_components import SOURCES
+
+RECALIBRATIONS = ("isotonic", "platt")  # names of the methods in `recalibration.METHODS`
+
+SOURCES = ("questions", "permutations", "sampling", "within_questions")  # of variance
 
 _share = partial(Field, kind="number", span=(0, 1), is_nullable=True)
 _count = partial(Field, kind="whole number", span=(0, None))
@@ -77,7 +79,7 @@ CONFIDENCE_FIELDS = (
         "recalibrated", "object",
         "scores after a map that was learnt on four fifths of the questions and judged on the last fifth, in turn:"
         " what a simple recalibration would mend; no verdict rests on it; `null` below 20 questions",
-        parts=tuple(Field(method, "object", parts=_CALIBRATION) for method in METHODS),
+        parts=tuple(Field(method, "object", parts=_CALIBRATION) for method in RECALIBRATIONS),
     ),
     _share("reliability", better="low", meaning="part of the Brier score over distinct confidences (Murphy 1973)"),
     _share(

@@ -6,7 +6,7 @@ sums of squares equal to the observed ones, whatever the number of records per g
 """
 import numpy as np
 
-SOURCES = ("questions", "permutations", "sampling", "within_questions")
+from scoring.summary_schema import SOURCES
 
 
 def variance_components(values: np.ndarray, question: np.ndarray, permutation: np.ndarray) -> dict[str, float | None]:

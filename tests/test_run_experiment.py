@@ -53,7 +53,9 @@ def test_a_run_leaves_every_record_with_every_field_its_figures_and_its_report(a
     folder = run_folder(arguments)
     assert f"Results: {folder}" in done.stdout
     assert "largest overshoot 0 tokens" in done.stdout
+    assert "12 of 12 units, 100%, " in done.stderr
     assert "thinking tokens/s" in done.stderr
+    assert "\r" not in done.stderr  # it is no terminal
     records = list(read_records(folder / "records.jsonl"))
     assert len(records) == 12
     assert all(list(record) == [one.name for one in RECORD_FIELDS] for record in records)
@@ -668,9 +670,18 @@ def test_names_that_the_terminal_cannot_write_do_not_end_a_run(arguments, tmp_pa
     assert "fr\\xe4gen \\u65e5\\u672c.json" in done.stdout.decode("ascii")
 
 
-def test_a_python_without_the_packages_is_one_line():
+def test_help_needs_no_package_and_so_no_time():
     done = subprocess.run(
         [sys.executable, "-S", str(SCRIPT), "--help"],  # -S: without site-packages
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--answer-thinking-ratio" in done.stdout
+
+
+def test_a_python_without_the_packages_is_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-S", str(SCRIPT), "--demo", "--save-dir", str(tmp_path)],
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 2

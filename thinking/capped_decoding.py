@@ -1,6 +1,6 @@
 """Samples thoughts up to a cap, in a key/value cache that can be read at any cap afterwards. Knows token ids only."""
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -56,7 +56,8 @@ class CappedDecoder:
     short rows; nothing attends to it. how: "eager" steps feed the live rows only; "padded" steps round their number up
     to eighths of the slots, so that there are few shapes; "captured" steps are padded and replay a CUDA graph per shape
     (one GPU). In float32 all three give the same records. In a shorter format rounding depends on the number of rows,
-    so there the records agree in distribution only.
+    so there the records agree in distribution only. told: called at every step with the number of tokens that it
+    samples, at most: on a GPU the host learns late which thoughts have ended.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class CappedDecoder:
         self.model, self.close_id, self.pad_id, self.sampling, self.how = model, close_id, pad_id, sampling, how
         self.device = model.get_input_embeddings().weight.device
         self._forbidden = torch.tensor(forbidden_ids, dtype=torch.int64, device=self.device)
+        self.told: Callable[[int], None] = lambda tokens: None
         self._slots: Slots | None = None
         self._reserved_columns = 0
         self._graphs: dict = {}
@@ -145,6 +147,7 @@ class CappedDecoder:
         self._start(thoughts, hidden)
         rows, thoughts = list(rows), list(thoughts)
         live, step, next_check = len(thoughts), 1, 1
+        self.told(live)
         while True:
             if step >= next_check:
                 done = self._slots.done[:live].tolist()
@@ -158,6 +161,7 @@ class CappedDecoder:
                 next_check = step + max(1, min(sure, _STEPS_UNSEEN))
             columns = -(-(longest + step) // _COLUMNS_STEP) * _COLUMNS_STEP
             self.run_step(self._rows_of(live), columns)
+            self.told(live)
             step += 1
 
     @property

@@ -1,8 +1,14 @@
 """What this program changes in the libraries that it uses, for the whole process; no import changes any of it."""
+import ctypes
+
 import torch
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from basics.hub_faults import limit_hub_waits
+
+# Of glibc's mallopt
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_NEVER_TRIM = 2**31 - 1
 
 
 def prepare_libraries() -> None:
@@ -13,3 +19,15 @@ def prepare_libraries() -> None:
     # On new GPUs torch would prefer it to flash attention. It plans anew for every shape, which takes tens of
     # milliseconds, and its decoding is reported to be wrong on some GPUs; benchmarks/gpu_check.py can tell.
     torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def keep_freed_memory() -> bool:
+    """Has the C library keep what is freed for the next step, in the whole process; False where it cannot (not glibc).
+
+    For a model on a CPU, once its weights are loaded. Otherwise large tensors go back to the operating system at every
+    step, which clears each page again before its next use (docs/decisions.md).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(_TRIM_THRESHOLD, _NEVER_TRIM) and mallopt(_MMAP_MAX, 0))

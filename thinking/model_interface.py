@@ -2,6 +2,7 @@
 
 `hugging_face_model.py` keeps these promises with transformers. Nothing here needs torch or knows of questions.
 """
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -92,4 +93,8 @@ class ReasoningModel(Protocol):
         The thought at a cap is the beginning of the thought at every larger cap. What else is in the batch, and in
         which order, changes no reading (exactly in float32, in distribution only in bfloat16).
         """
+        ...
+
+    def watch(self, told: Callable[[int], None]) -> None:
+        """From now on calls `told` with the number of tokens newly sampled, now and then, in any thread."""
         ...

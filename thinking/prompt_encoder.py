@@ -70,6 +70,7 @@ class PromptEncoder:
         self.think_open_id, self.think_close_id = map(id_of.get, self.tags)  # None: no such token
         self._plain_tokenizer = _without_tokens(self.tokenizer, set(self.control_tokens.values()))
         self._readout_lengths: dict[Readout, int] = {}
+        self._frames: dict[bool, tuple] = {}
         self._turn = {thinking: self._render_turn(thinking) for thinking in (True, False)}
         self._check_no_other_block()
 
@@ -140,22 +141,36 @@ class PromptEncoder:
 
     def encode_prompt(self, user_text: str, thinking: bool) -> Prompt:
         """Prompt with its think block open (thinking) or closed or absent (not thinking)."""
-        before, after = self._turn[thinking]
-        template_ids = self.encode_control(before) + self.encode_plain(user_text) + self.encode_control(after)
-        opening = "" if self._is_open(after) else OPENING
-        if not thinking:
-            opening = OPENING if self._opens_by_itself else ""
-            opening += UNASKED_BLOCK_CLOSING if self._is_open(after) or opening else ""
-        added = self.encode_control(self._with_tags(opening))
-        ids = template_ids + added
+        return self.prompt_around(self.encode_plain(user_text), thinking)
+
+    def prompt_around(self, user_ids: list[int], thinking: bool) -> Prompt:
+        """The prompt of a user's text, given its ids by `encode_plain_texts`. They never merge with the ids around."""
+        before, after, added = self._frame(thinking)
+        ids = [*before, *user_ids, *after, *added]
         assert self._block_is_open_in(ids) == thinking, "the think block is not as the cap asks for"
         return Prompt(ids, len(added))
 
+    def _frame(self, thinking: bool) -> tuple[list[int], list[int], list[int]]:
+        """Ids before the user's text, after it, and those after the template's: encoded once."""
+        if thinking not in self._frames:
+            before, after = self._turn[thinking]
+            opening = "" if self._is_open(after) else OPENING
+            if not thinking:
+                opening = OPENING if self._opens_by_itself else ""
+                opening += UNASKED_BLOCK_CLOSING if self._is_open(after) or opening else ""
+            self._frames[thinking] = tuple(map(self.encode_control, (before, after, self._with_tags(opening))))
+        return self._frames[thinking]
+
     def encode_plain(self, text: str) -> list[int]:
         """Ids of a text in which no control token is recognised."""
-        ids = self._plain_tokenizer.encode(text, add_special_tokens=False).ids
-        assert self.control_tokens.keys().isdisjoint(ids), "user text became a control token"
-        return ids
+        return self.encode_plain_texts([text])[0]
+
+    def encode_plain_texts(self, texts: list[str]) -> list[list[int]]:
+        """Ids of each text as `encode_plain` gives them; several cores share the texts."""
+        encoded = self._plain_tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        all_ids = [one.ids for one in encoded]
+        assert all(map(self.control_tokens.keys().isdisjoint, all_ids)), "user text became a control token"
+        return all_ids
 
     def encode_control(self, text: str) -> list[int]:
         """Ids of one of the program's own texts, control tokens recognised."""
@@ -215,7 +230,7 @@ class PromptEncoder:
 
     def decode(self, ids: list[int]) -> str:
         """Text of thinking tokens; a character that was cut shows as U+FFFD."""
-        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return self.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False) if ids else ""
 
     def fingerprint(self) -> str:
         """SHA-256 of vocabulary, merges, chat template and control tokens."""
@@ -279,8 +294,9 @@ class PromptEncoder:
         return head if found else None
 
     def _block_is_open_in(self, ids: list[int]) -> bool:
-        tags = [token_id for token_id in ids if token_id in (self.think_open_id, self.think_close_id)]
-        return bool(tags) and tags[-1] == self.think_open_id
+        tags = self.think_open_id, self.think_close_id
+        last = next((token_id for token_id in reversed(ids) if token_id in tags), None)
+        return last is not None and last == self.think_open_id
 
     def _is_open(self, rendered: str) -> bool:
         return rendered.rstrip().endswith(self.tags[0])

@@ -1,6 +1,7 @@
 """Read-outs as trees of forced tokens after a thought, and what their probabilities mean."""
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 
@@ -40,6 +41,32 @@ class TokenTree:
                 seen[node] |= seen[parent]
         return seen
 
+    def results(self, log_probability: dict[tuple[int, int], float]) -> dict[str, ReadoutResult | None]:
+        """Per read-out its distribution; None if a probability is not finite. log_probability: of each step."""
+        values = np.array([*map(log_probability.__getitem__, self.steps), 0.0])
+        results = {}
+        for name, (numbers, first) in self._step_numbers.items():
+            joint = np.add.reduceat(np.exp(np.add.reduce(values[numbers])), first)
+            mass = float(np.add.reduce(joint))
+            is_sound = isfinite(mass) and mass > 0
+            results[name] = ReadoutResult((joint / mass).tolist(), min(1.0, mass)) if is_sound else None
+        return results
+
+    @cached_property
+    def _step_numbers(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Per read-out: (longest, spellings) places in `steps`, short spellings filled up; (choices,) first spellings.
+
+        What fills up is the place after the last step.
+        """
+        place, found = {step: number for number, step in enumerate(self.steps)}, {}
+        for name, choices in self.spellings.items():
+            spellings = [spelling for choice in choices for spelling in choice]
+            numbers = np.full((max(map(len, spellings)), len(spellings)), len(self.steps))
+            for column, spelling in enumerate(spellings):
+                numbers[: len(spelling), column] = [place[step] for step in spelling]
+            found[name] = numbers, np.cumsum([0, *map(len, choices[:-1])])
+        return found
+
 
 def grow_tree(readouts: dict[str, tuple[list[int], list[list[list[int]]]]]) -> TokenTree:
     """Tree of each read-out's prefix tokens, at least one, and the tokens of its choices' spellings."""
@@ -69,16 +96,3 @@ def grow_tree(readouts: dict[str, tuple[list[int], list[list[list[int]]]]]) -> T
                 spellings[name][-1].append(steps)
     return TokenTree(tuple(tokens), tuple(parents), spellings)
 
-
-def readout_result(choices, log_probability) -> ReadoutResult | None:
-    """The read-out's distribution; None if a probability is not finite.
-
-    choices: per choice, per spelling its steps. log_probability: of each step.
-    """
-    joint = np.array(
-        [sum(np.exp(sum(log_probability[step] for step in steps)) for steps in spellings) for spellings in choices]
-    )
-    mass = joint.sum()
-    if not np.isfinite(mass) or mass <= 0:
-        return None
-    return ReadoutResult((joint / mass).tolist(), min(1.0, float(mass)))

@@ -1,11 +1,10 @@
 """From requests to readings, the same for every engine: prompts, places, closings, and the audit of what came back."""
 from dataclasses import dataclass
-from itertools import takewhile
 
 from basics.errors import UserError
-from thinking.model_interface import Reading, Readout, ThoughtRequest
+from thinking.model_interface import Reading, Readout, ReadoutResult, ThoughtRequest
 from thinking.prompt_encoder import Prompt, PromptEncoder
-from thinking.readout_tree import TokenTree, grow_tree, readout_result
+from thinking.readout_tree import TokenTree, grow_tree
 from thinking.thoughts import Engine, Place, Thought
 
 
@@ -30,13 +29,12 @@ class RequestState:
     shared_length: int
 
     @classmethod
-    def begin(cls, request: ThoughtRequest, encoder: PromptEncoder) -> "RequestState":
-        """Encodes the prompts; nothing is sampled yet."""
-        open_prompt = encoder.encode_prompt(request.user_text, True) if max(request.caps) > 0 else None
-        closed_prompt = encoder.encode_prompt(request.user_text, False) if 0 in request.caps else None
+    def begin(cls, request: ThoughtRequest, user_ids: list[int], encoder: PromptEncoder) -> "RequestState":
+        """Makes the prompts from the ids of the user's text; nothing is sampled yet."""
+        open_prompt = encoder.prompt_around(user_ids, True) if max(request.caps) > 0 else None
+        closed_prompt = encoder.prompt_around(user_ids, False) if 0 in request.caps else None
         ids = (open_prompt or closed_prompt).ids
-        pairs = zip(ids, closed_prompt.ids if closed_prompt else (), strict=False)
-        shared_length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        shared_length = _shared_length(ids, closed_prompt.ids) if closed_prompt else 0
         thought = Thought(ids, max(request.caps), request.random_key)
         return cls(request, thought, open_prompt, closed_prompt, shared_length)
 
@@ -56,6 +54,12 @@ class RequestState:
         return self.thought.broken_at is not None and self.thought.broken_at <= cap
 
 
+def _shared_length(one: list[int], other: list[int]) -> int:
+    """How many tokens both begin with."""
+    differing = (place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1])
+    return next(differing, min(len(one), len(other)))
+
+
 class ThoughtReader:
     """Keeps the promise of `model_interface.ReasoningModel.read_thoughts` with any engine.
 
@@ -71,11 +75,12 @@ class ThoughtReader:
 
     def read_thoughts(self, requests: list[ThoughtRequest]) -> list[list[Reading]]:
         """Readings per request; the requests are one batch of the engine."""
-        states = [RequestState.begin(request, self.encoder) for request in requests]
+        user_ids = self.encoder.encode_plain_texts([request.user_text for request in requests])
+        states = [RequestState.begin(*of_one, self.encoder) for of_one in zip(requests, user_ids, strict=True)]
         self.engine.think([state.thought for state in states])
         for state in states:
             self._audit(state.thought)
-        places = [[self._place(state, cap) for cap in state.request.caps] for state in states]
+        places = [self._places(state) for state in states]
         # A thought that closed itself has equal places at all larger caps, so it is read once.
         readable = {
             place.key: place
@@ -83,7 +88,8 @@ class ThoughtReader:
             for cap, place in zip(state.request.caps, of_request, strict=True)
             if not state.is_broken_at(cap)
         }
-        found = dict(zip(readable, self.engine.log_probabilities(list(readable.values())), strict=True))
+        read = self.engine.log_probabilities(list(readable.values()))
+        found = {key: place.tree.results(one) for (key, place), one in zip(readable.items(), read, strict=True)}
         return [
             [
                 self._reading(state, cap, place.tree, None if state.is_broken_at(cap) else found[place.key])
@@ -112,8 +118,11 @@ class ThoughtReader:
                 " not be in a thought; the engine does not mask tokens"
             )
 
-    def _place(self, state: RequestState, cap: int) -> Place:
+    def _places(self, state: RequestState) -> list[Place]:
         tree = self._tree(state.request.readouts)
+        return [self._place(state, cap, tree) for cap in state.request.caps]
+
+    def _place(self, state: RequestState, cap: int, tree: TokenTree) -> Place:
         if cap == 0:
             tail = tuple(state.closed_prompt.ids[state.shared_length :])
             return Place(state.thought, state.shared_length, tail, tree)
@@ -128,13 +137,12 @@ class ThoughtReader:
             self._trees.setdefault(key, tree)  # engines may be asked by several threads at once
         return self._trees[key]
 
-    def _reading(self, state: RequestState, cap: int, tree: TokenTree, log_probability: dict | None) -> Reading:
-        """log_probability: of each step of the tree; None if the thought is broken at the cap."""
-        thinking_ids, stopped, is_broken = state.thinking_at(cap), state.stopped_at(cap), log_probability is None
-        readouts = {
-            name: None if is_broken else readout_result(choices, log_probability)
-            for name, choices in tree.spellings.items()
-        }
+    def _reading(
+        self, state: RequestState, cap: int, tree: TokenTree, results: dict[str, ReadoutResult | None] | None
+    ) -> Reading:
+        """results: of the tree's read-outs; None if the thought is broken at the cap."""
+        thinking_ids, stopped, is_broken = state.thinking_at(cap), state.stopped_at(cap), results is None
+        readouts = dict.fromkeys(tree.spellings) if is_broken else results
         error = None
         if is_broken:
             error = f"logits not finite at thinking token {state.thought.broken_at}"

@@ -86,3 +86,11 @@ def test_an_end_that_is_asked_for_leaves_complete_units_and_waits_for_nobody(mod
     units, _ = next(batches)
     batches.close()
     assert len(list(read_records(path))) == units * len(CELLS)
+
+
+def test_tokens_of_thoughts_are_told_in_the_callers_thread_while_units_are_in_flight(model, tmp_path):
+    run, told = computation(model, tmp_path / "records.jsonl"), []
+    run.watch(lambda tokens: told.append((tokens, threading.current_thread())))
+    sampled = sum(tokens for _, tokens in run.batches(SOME))
+    assert {thread for _, thread in told} == {threading.current_thread()}
+    assert sampled <= sum(tokens for tokens, _ in told) <= sampled + 10 * len(SOME)  # closing tags count here

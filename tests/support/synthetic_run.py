@@ -9,9 +9,8 @@ from scoring.comparisons import METRIC_NAMES
 from scoring.fields import in_order
 from scoring.recalibration import METHODS, SCORES
 from scoring.record_schema import CELL_NAMES, CONFIDENCE_NAMES, MASS_NAMES, RECORD_FIELDS, STAGES, TOKEN_NAMES
-from scoring.summary_schema import CELL_FIELDS, CONFIDENCE_FIELDS
+from scoring.summary_schema import CELL_FIELDS, CONFIDENCE_FIELDS, SOURCES
 from scoring.utility import utility_name
-from scoring.variance_components import SOURCES
 
 STAGE_NUMBERS = ("prompt_tokens", "injected_tokens", "readout_tokens")
 TARGETS = (0.05, 0.1, 0.2)

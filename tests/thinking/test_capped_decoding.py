@@ -34,6 +34,15 @@ def test_a_sweep_samples_one_longest_thought_per_unit_stage_and_proposed_answer(
     assert meter.sampled_tokens == sum(longest.values())
 
 
+def test_every_sampled_token_is_told_while_it_is_decoded(model):
+    told = []
+    model.watch(told.append)
+    readings = model.read_thoughts([request(1, (0, 5)), request(2, (0, 60)), request(3, (0,))])
+    longest = [of_request[-1] for of_request in readings]
+    assert sum(told) == sum(one.thinking_tokens + (one.stopped == "natural") for one in longest)
+    assert len(told) == max(one.thinking_tokens + (one.stopped == "natural") for one in longest)
+
+
 def test_thoughts_that_ended_leave_the_batch(model):
     with Meter(model.engine.decoder) as meter:
         readings = model.read_thoughts([request(1, (5,)), request(2, (60,)), request(3, (5,)), request(4, (30,))])

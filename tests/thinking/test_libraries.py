@@ -1,9 +1,12 @@
 """What the program changes in its libraries, in another process: this one has changed it already."""
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,3 +46,31 @@ def test_imports_and_a_loaded_model_change_no_library_and_the_two_explicit_calls
     assert before == imported == loaded
     assert before[2:5] == [True, 2, True]
     assert prepared == [40, 40, False, 1, False, "_client_with_limits"]  # 40: logging.ERROR
+
+
+_ALLOCATIONS = """
+import resource, sys
+import torch
+from thinking.libraries import keep_freed_memory
+kept = keep_freed_memory() if sys.argv[1] == "keep" else None
+for _ in range(3):
+    torch.ones(2**24)  # 64 MB, freed at once
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    torch.ones(2**24)
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_memory_that_is_kept_is_not_cleared_again_for_every_step():
+    found = {}
+    for how in ("keep", "leave"):
+        done = subprocess.run(
+            [sys.executable, "-c", _ALLOCATIONS, how], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, timeout=300, check=True,
+        )  # fmt: skip
+        found[how] = done.stdout.split()
+    assert (found["keep"][0], found["leave"][0]) == ("True", "None")
+    assert int(found["keep"][1]) < 100
+    assert int(found["leave"][1]) > 1000  # else there is nothing to keep, and the call can go

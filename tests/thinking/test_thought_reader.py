@@ -96,9 +96,12 @@ def test_a_thought_with_an_id_that_no_token_has_ends_the_run(encoder):
 
 
 def test_the_prompts_of_a_request_share_their_beginning(encoder):
-    state = RequestState.begin(ThoughtRequest("Why?", (0, 5), READOUTS, "row"), encoder)
+    ids = encoder.encode_plain("Why?")
+    state = RequestState.begin(ThoughtRequest("Why?", (0, 5), READOUTS, "row"), ids, encoder)
     shared = state.shared_length
     assert state.open_prompt.ids[:shared] == state.closed_prompt.ids[:shared]
     assert state.thought.prompt_ids == state.open_prompt.ids
     assert 0 < shared <= len(state.open_prompt.ids)
-    assert RequestState.begin(ThoughtRequest("Why?", (5,), READOUTS, "row"), encoder).closed_prompt is None
+    if shared < len(state.closed_prompt.ids) and shared < len(state.open_prompt.ids):
+        assert state.open_prompt.ids[shared] != state.closed_prompt.ids[shared]
+    assert RequestState.begin(ThoughtRequest("Why?", (5,), READOUTS, "row"), ids, encoder).closed_prompt is None

@@ -1,6 +1,7 @@
 """Thoughts and read-outs as calls to a vLLM: what is asked, and what the answers mean. Knows no transport."""
 import hashlib
 import math
+from collections.abc import Callable
 
 from basics.errors import UserError
 from thinking.prompt_encoder import PromptEncoder
@@ -21,6 +22,7 @@ class VllmEngine:
     """Keeps `thoughts.Engine`'s promises with a vLLM.
 
     forbidden_ids: sorted; what a thought may not hold. promises: what the vLLM behind the transport said of itself.
+    told: called with the number of tokens of each thought that has ended.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class VllmEngine:
         promises: Promises,
     ):  # fmt: skip
         self.encoder, self.sampling, self.transport, self.promises = encoder, sampling, transport, promises
+        self.told: Callable[[int], None] = lambda tokens: None
         self._forbidden = draws.ranges_of(forbidden_ids)
         self._bias = {} if promises.own_draws else {str(token_id): _NEVER for token_id in forbidden_ids}
 
@@ -37,6 +40,7 @@ class VllmEngine:
         completions = self.transport.complete([self._sampling_call(thought) for thought in wanted])
         for thought, completion in zip(wanted, completions, strict=True):
             self._take(thought, completion.token_ids)
+            self.told(len(completion.token_ids))
 
     def log_probabilities(self, places: list[Place]) -> list[dict[tuple[int, int], float]]:
         """Per place {(node, token): log probability} for every step of its tree.

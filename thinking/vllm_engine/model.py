@@ -1,4 +1,5 @@
 """A model that a vLLM runs: the experiment's model interface over thoughts and read-outs as calls."""
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
@@ -32,8 +33,8 @@ class VllmModel:
                 f" server without this program's logits processor can mask {_MOST_BIASES:,}; start it with the"
                 " processor (docs/engines.md)"
             )
-        engine = VllmEngine(encoder, sampling, forbidden_ids, transport, self.promises)
-        self._reader = ThoughtReader(encoder, engine, forbidden_ids)
+        self._engine = VllmEngine(encoder, sampling, forbidden_ids, transport, self.promises)
+        self._reader = ThoughtReader(encoder, self._engine, forbidden_ids)
 
     @property
     def device(self) -> torch.device | None:
@@ -65,6 +66,10 @@ class VllmModel:
     def read_thoughts(self, requests: list[ThoughtRequest]) -> list[list[Reading]]:
         """Readings per request, as `model_interface.ReasoningModel` promises."""
         return self._reader.read_thoughts(requests)
+
+    def watch(self, told: Callable[[int], None]) -> None:
+        """From now on calls `told` with the number of tokens of each thought that has ended, in the asking thread."""
+        self._engine.told = told
 
     def close(self) -> None:
         """Ends the engine, or leaves the server; threads that still wait for an answer end with an error."""

@@ -42,7 +42,7 @@ def write_report(folder: Path) -> Path:
     style, script = (
         (HERE / name).read_text(encoding="utf-8").replace("\r\n", "\n") for name in ("page.css", "page.js")
     )
-    parts = _environment(HERE).get_template("page.html").stream(
+    parts = page_environment(HERE).get_template("page.html").stream(
         summary=summary,
         records=records,
         figures=figures,
@@ -104,17 +104,17 @@ def content_security_policy(style: str, script: str) -> str:
 
 
 def _figures(folder: Path) -> tuple[list[dict], list[str]]:
-    """The PNG files as data URIs with their sizes in pixels, and the names of files that are not PNG."""
-    return _read_figures(folder, FIGURES)
+    """Those of a run."""
+    return read_figures(folder, FIGURES)
 
 
 def _cascade_parts(folder: Path) -> dict[str, Markup]:
     """What the page says of a cascade that ends in this run, in its marks: `link` and `section`; empty without one."""
     parts, content = {"link": "", "section": ""}, read_cascade(folder)
     if content is not None:
-        figures, _ = _read_figures(folder / "figures", [CASCADE_FIGURE])
+        figures, _ = read_figures(folder / "figures", [CASCADE_FIGURE])
         with cascade_errors_told(folder):
-            section = _environment(HERE).get_template("cascade.html").render(cascade=content, figures=figures)
+            section = page_environment(HERE).get_template("cascade.html").render(cascade=content, figures=figures)
         parts = {"link": '<li><a href="#cascade">Cascade</a></li>', "section": section}
     return {name: Markup(_mark(name, "begin") + text + _mark(name, "end")) for name, text in parts.items()}
 
@@ -123,8 +123,8 @@ def _mark(name: str, end: str) -> str:
     return f"<!-- cascade {name}: {end} -->"  # no text of a record or name can hold it: their < is escaped
 
 
-def _read_figures(folder: Path, wanted: Iterable[ResultFigure]) -> tuple[list[dict], list[str]]:
-    """As _figures, of these figures."""
+def read_figures(folder: Path, wanted: Iterable[ResultFigure]) -> tuple[list[dict], list[str]]:
+    """The PNG files as data URIs with their sizes in pixels, and the names of files that are not PNG."""
     figures, damaged = [], []
     for figure in wanted:
         path = folder / figure.file_name
@@ -151,7 +151,8 @@ NO_VALUE = Markup('<span aria-hidden="true">&ndash;</span><span class="unseen">n
 
 
 @cache
-def _environment(folder: Path) -> Environment:
+def page_environment(folder: Path) -> Environment:
+    """What fills in the templates of a folder: everything is escaped, a name without a value is an error."""
     environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,

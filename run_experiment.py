@@ -294,7 +294,7 @@ def with_results(verb: str, folders: list[str], settings: dict | None, given: se
 
         return run_cascade(folders, settings["CASCADE_COSTS"], settings["TARGET_ERROR"], settings["SEED"])
     if verb == "--compare":
-        from compare.command import run_compare
+        from compare.compare_runs import run_compare
 
         return run_compare(folders, settings["CONFIDENCE"], settings["SEED"])
     if verb == "--redraw":

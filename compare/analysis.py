@@ -38,6 +38,8 @@ def analyse(runs: list[ComparedRun], confidence: str, seed: int) -> dict:
         "pairs": _pairs(figures, len(common)),
     }
     for pair in result["pairs"]:
+        both = [runs[pair[place]].config for place in ("against", "run")]
+        pair["what_differs"] = [one["name"] for one in what_differs(both)]
         pair["answer"] = pair_answer(pair, result)
     return result | {"best_cells_words": best_cells_words(result), "claim": CLAIM}
 

@@ -7,7 +7,7 @@ import numpy as np
 from basics.errors import UserError
 from basics.strict_json import OTHER_SHAPE, sha256_of
 from runs.check import original_question
-from runs.finished_runs import only_run_folder, read_each_record
+from runs.finished_runs import n_units_wanted, only_run_folder, read_each_record
 from runs.journal import process_journals
 from runs.results_folder import check_no_writer, read_config, read_summary
 from scoring.fields import faults
@@ -40,6 +40,7 @@ def read_compared_run(name: str) -> ComparedRun:
     check_no_writer(folder)
     config = read_config(folder)
     try:
+        n_questions, n_units = config["questions"]["used"], n_units_wanted(config)
         keys = {(cell["total_budget"], cell["answer_thinking_ratio"]) for cell in config["identity"]["cells"]}
     except OTHER_SHAPE as error:
         raise UserError(f"{folder}: config.json cannot be used ({type(error).__name__}: {error})") from error
@@ -50,7 +51,8 @@ def read_compared_run(name: str) -> ComparedRun:
     columns = RecordColumns(read_each_record(folder / "records.jsonl", checked.read))
     cells = {(cell.total_budget, cell.answer_thinking_ratio): cell for cell in columns.cells}
     n_found = sum(map(len, columns.cells))
-    if n_found != n_wanted or not n_found or cells.keys() != keys or not _are_whole(columns):
+    fits = n_found == n_wanted and cells.keys() == keys and columns.n_questions == n_questions
+    if not (n_found and fits and columns.n_units == n_units and _are_even(columns)):
         raise UserError(
             f"{folder}: its {n_found:,} records are not those of its summary.json, as many per question in every cell;"
             " --check says what is wrong"
@@ -58,11 +60,10 @@ def read_compared_run(name: str) -> ComparedRun:
     return ComparedRun(folder, config, dict(sorted(checked.contents.items())), cells)
 
 
-def _are_whole(columns: RecordColumns) -> bool:
-    """Whether every cell has every question equally often, no unit twice."""
-    counts = [np.bincount(cell.question, minlength=columns.n_questions) for cell in columns.cells]
-    n_records = {int(count) for of_cell in counts for count in np.unique(of_cell)}
-    return len(n_records) == 1 and all(len(np.unique(cell.unit)) == columns.n_units for cell in columns.cells)
+def _are_even(columns: RecordColumns) -> bool:
+    """Whether every cell has every unit equally often."""
+    counts = [np.bincount(cell.unit, minlength=columns.n_units) for cell in columns.cells]
+    return len(np.unique(np.concatenate(counts))) == 1
 
 
 class _CheckedRecords:

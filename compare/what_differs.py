@@ -19,7 +19,7 @@ def what_differs(configs: list[dict]) -> list[dict]:
 
 
 def difference_words(differing: list[dict]) -> str:
-    """`What differs between these runs: temperature 0.6 / 1.0.`, and what that allows to say."""
+    """`What differs between these runs: temperature 0.6 / 1.0, and nothing else.`"""
     listed = "; ".join(f"{one['name']} {' / '.join(one['values'])}" for one in differing)
     if not differing:
         return "Nothing that decides a record differs between these runs."
@@ -27,10 +27,7 @@ def difference_words(differing: list[dict]) -> str:
         return f"What differs between these runs: {listed}, and nothing else."
     if {one["name"] for one in differing} <= _ENGINE:
         return f"What differs between these runs: nothing but the engine ({listed})."
-    return (
-        f"What differs between these runs: {listed}. Several parts differ, so a difference cannot be put down to one of"
-        " them."
-    )
+    return f"What differs between these runs: {listed}."
 
 
 def _said_name(name: str, identities: list[dict]) -> str:
@@ -62,6 +59,8 @@ def _said(name: str, config: dict) -> str | None:
         return f"{config['questions'].get('used')} of {_short(settings.get('DATASET'))}"
     if name == "engine":
         return "transformers" if value is None else canonical_json(value)
+    if value is None:  # of another version, or an engine that does not say
+        return "-"
     is_hash = isinstance(value, str) and len(value) == 64
     return str(value) if isinstance(value, (int, float, str)) and not is_hash else None
 

@@ -14,11 +14,14 @@ def pair_answer(pair: dict, result: dict) -> str:
     """One paragraph: in which cells a run differs from the first beyond chance in accuracy and AURC."""
     runs = result["runs"]
     name, against = runs[pair["run"]]["name"], runs[pair["against"]]["name"]
-    start = f"{name} against {against}, {result['n_questions']:,} common questions"
+    start = f"{name[0].upper()}{name[1:]} against {against}, {result['n_questions']:,} common questions"
     obstacle = _obstacle(pair, result["n_questions"])
     if obstacle:
         return f"{start}: no verdict, {obstacle}."
     said = [_figure_words(pair["cells"], figure) for figure in ("accuracy", "aurc")]
+    if len(pair["what_differs"]) > 1:
+        parts = ", ".join(pair["what_differs"])
+        said.append(f"Several parts differ ({parts}), so a difference cannot be put down to one of them.")
     return f"{start}, by {with_article(result['confidence'])}. {' '.join(said)}"
 
 
@@ -35,7 +38,7 @@ def _obstacle(pair: dict, n_questions: int) -> str | None:
 
 
 def _figure_words(cells: list[dict], figure: str) -> str:
-    """`Accuracy: higher at budget 200, ratio 0.5 (+0.100 [0.010, 0.190]); in the other 5 cells it may be chance.`"""
+    """`Accuracy: higher at budget 200, ratio 0.5 (+0.1 [0.01, 0.19]), no difference beyond chance in the other 5.`"""
     groups: dict[str, list[str]] = {}
     n_chance = 0
     for cell in cells:
@@ -49,7 +52,7 @@ def _figure_words(cells: list[dict], figure: str) -> str:
     if n_chance:
         every = "the one cell" if len(cells) == 1 else f"all {n_chance} cells"
         others = "the other cell" if n_chance == 1 else f"the other {n_chance} cells"
-        parts.append(f"in {others if groups else every} a difference may be chance")
+        parts.append(f"no difference beyond chance in {others if groups else every}")
     title = FIGURE_TITLES[figure]
     return f"{title[0].upper()}{title[1:]}: {', '.join(parts)}."
 

@@ -7,6 +7,7 @@ from basics.errors import UserError, one_line
 from basics.strict_json import OTHER_SHAPE, strict_json
 from report.cascade_results import read_cascade
 from report.comparison_results import COMPARISON_FILE, COMPARISON_FOLDERS, COMPARISON_PAGE
+from runs.finished_runs import n_units_wanted
 from runs.journal import process_journals
 from runs.results_folder import read_config, read_summary, run_folders
 
@@ -35,7 +36,7 @@ def _readable(folder: Path, row: Callable[[Path], dict]) -> dict:
         fault = error.strerror or str(error)
     except OTHER_SHAPE as error:
         fault = f"{type(error).__name__}: {error}"
-    return {"name": folder.name, "fault": one_line(fault.replace(f"{folder}/", ""))}
+    return {"name": folder.name, "page": None, "fault": one_line(fault.replace(f"{folder}/", ""))}
 
 
 def _run_row(run: Path) -> dict:
@@ -47,7 +48,7 @@ def _run_row(run: Path) -> dict:
     started = [process["started"] for process in config["processes"]]
     cascade = read_cascade(run)
     is_finished = (run / "summary.json").exists()
-    n_units = int(questions["used"]) * int(identity["n_permutations"])
+    n_units = n_units_wanted(config)
     return {
         "started": str(started[-1]) if started else None,
         "model_name": str(settings["model_name"]),

@@ -35,6 +35,13 @@ def save_dir_of(run: Path) -> Path:
     return Path(os.path.abspath(run)).parent
 
 
+def n_units_wanted(config: dict) -> int:
+    """Units of a whole run, from its `config.json`. Raises one of OTHER_SHAPE."""
+    identity = config["identity"]
+    n_thoughts = identity.get("n_thoughts", 1)  # a run of a version without this part has one
+    return int(config["questions"]["used"]) * int(identity["n_permutations"]) * int(n_thoughts)
+
+
 def read_each_record(path: Path, read: Callable[[object], Taken]) -> Iterator[Taken]:
     """What `read` takes of each whole record of a journal, in order; a line without an end counts as missing.
 

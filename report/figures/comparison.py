@@ -24,17 +24,17 @@ def draw_comparison(result: dict) -> Figure:
     values[0].set_yticks(range(len(cells)), list(map(_cell_text, cells)))
     values[0].set_ylim(len(cells) - 0.4, -0.6)
     note = f"bars: simultaneous 95% intervals; n = {result['n_questions']:,} questions"
-    parts.label_figure(figure, _handles(values[0]), note)
+    parts.label_figure(figure, values[0].get_legend_handles_labels()[0], note)
     return figure
 
 
 def _cells(result: dict) -> list[tuple]:
-    found = {key for pair in result["pairs"] for key in _keys(pair)}
+    found = {key for pair in result["pairs"] for key in _by_key(pair)}
     return sorted(found, key=lambda key: (key[0], -1 if key[1] is None else key[1]))
 
 
-def _keys(pair: dict) -> list[tuple]:
-    return [(cell["total_budget"], cell["answer_thinking_ratio"]) for cell in pair["cells"]]
+def _by_key(pair: dict) -> dict[tuple, dict]:
+    return {(cell["total_budget"], cell["answer_thinking_ratio"]): cell for cell in pair["cells"]}
 
 
 def _cell_text(key: tuple) -> str:
@@ -52,14 +52,13 @@ def _offset(result: dict, run: int) -> float:
 
 
 def _draw_values(panel: Axes, result: dict, cells: list[tuple], name: str) -> None:
-    of_first: dict[tuple, float | None] = {}
+    of_first = {key: cell[name]["value_against"] for pair in result["pairs"] for key, cell in _by_key(pair).items()}
+    by_run = {0: of_first}
     for pair in result["pairs"]:
-        places, values = _places(pair, cells), [cell[name]["value"] for cell in pair["cells"]]
-        of_first |= dict(zip(places, (cell[name]["value_against"] for cell in pair["cells"]), strict=True))
-        heights = [place + _offset(result, pair["run"]) for place in places]
-        panel.plot(parts.numbers(values), heights, **_style(result, pair["run"]))
-    heights = [place + _offset(result, 0) for place in of_first]
-    panel.plot(parts.numbers(list(of_first.values())), heights, **_style(result, 0))
+        by_run[pair["run"]] = {key: cell[name]["value"] for key, cell in _by_key(pair).items()}
+    for run, values in by_run.items():
+        heights = [cells.index(key) + _offset(result, run) for key in values]
+        panel.plot(parts.numbers(list(values.values())), heights, **_style(result, run))
     parts.draw_grid(panel)
 
 
@@ -67,22 +66,13 @@ def _draw_differences(panel: Axes, result: dict, cells: list[tuple], name: str) 
     panel.axvline(0, color=parts.GREY)
     for pair in result["pairs"]:
         look = _style(result, pair["run"])
-        heights = [place + _offset(result, pair["run"]) for place in _places(pair, cells)]
+        heights = [cells.index(key) + _offset(result, pair["run"]) for key in _by_key(pair)]
         rows = [cell[name] for cell in pair["cells"]]
         panel.plot(parts.numbers([row["difference"] for row in rows]), heights, **look)
         for height, row in zip(heights, rows, strict=True):
             if interval := row["interval"]:
                 panel.hlines(height, interval["low"], interval["high"], color=look["color"], linewidth=0.9)
     parts.draw_grid(panel)
-
-
-def _places(pair: dict, cells: list[tuple]) -> list[int]:
-    return [cells.index(key) for key in _keys(pair)]
-
-
-def _handles(panel: Axes) -> list:
-    handles, labels = panel.get_legend_handles_labels()
-    return [handle for _, handle in sorted(zip(labels, handles, strict=True), key=lambda pair: pair[0])]
 
 
 FIGURE = parts.ResultFigure(

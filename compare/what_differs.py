@@ -3,7 +3,10 @@ from pathlib import Path
 
 from basics.strict_json import canonical_json
 
-_ENGINE = {"engine", "dtype", "device_type"}
+_CAUSES = {  # what brings several parts with it -> these parts
+    "engine": {"engine", "dtype", "device_type"},
+    "model": {"model", "tokenizer", "chat_frame", "closings"},
+}
 _NOT_SAID = {"n_questions", "cells"}  # the questions say the one; cells are compared one by one
 
 
@@ -25,9 +28,16 @@ def difference_words(differing: list[dict]) -> str:
         return "Nothing that decides a record differs between these runs."
     if len(differing) == 1:
         return f"What differs between these runs: {listed}, and nothing else."
-    if {one["name"] for one in differing} <= _ENGINE:
-        return f"What differs between these runs: nothing but the engine ({listed})."
+    if cause := one_cause([one["name"] for one in differing]):
+        return f"What differs between these runs: nothing but the {cause} ({listed})."
     return f"What differs between these runs: {listed}."
+
+
+def one_cause(names: list[str]) -> str | None:
+    """What alone makes these parts differ: the only one of them, the engine or the model; None if there is more."""
+    if len(names) == 1:
+        return names[0]
+    return next((cause for cause, parts in _CAUSES.items() if parts >= set(names)), None)
 
 
 def _said_name(name: str, identities: list[dict]) -> str:

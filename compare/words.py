@@ -1,5 +1,6 @@
 """The answer of a comparison in words, and its tables for the terminal; from the content of `comparison.json` alone."""
 from compare.figures_of_cells import FIGURE_TITLES
+from compare.what_differs import one_cause
 from scoring.answers import contains_zero
 from scoring.comparisons import FEWEST_QUESTIONS, MOST_MISSING
 from scoring.criteria import with_article
@@ -19,7 +20,7 @@ def pair_answer(pair: dict, result: dict) -> str:
     if obstacle:
         return f"{start}: no verdict, {obstacle}."
     said = [_figure_words(pair["cells"], figure) for figure in ("accuracy", "aurc")]
-    if len(pair["what_differs"]) > 1:
+    if pair["what_differs"] and not one_cause(pair["what_differs"]):
         parts = ", ".join(pair["what_differs"])
         said.append(f"Several parts differ ({parts}), so a difference cannot be put down to one of them.")
     return f"{start}, by {with_article(result['confidence'])}. {' '.join(said)}"

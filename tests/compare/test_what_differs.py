@@ -46,6 +46,11 @@ def test_only_the_engine_is_said_to_differ():
     assert 'transformers / {"name":"vllm"}' in said
 
 
+def test_another_model_brings_its_tokenizer_and_frame_with_it():
+    said = words({"model": "sha256 2", "model_name": "big/one", "tokenizer": "c" * 64, "chat_frame": []})
+    assert said.startswith("What differs between these runs: nothing but the model (chat_frame (content A) / (content")
+
+
 def test_several_differences_are_listed():
     said = words({"temperature": 1.0, "model": "sha256 2", "model_name": "big/one"})
     assert "model small / big/one; temperature 0.6 / 1.0." in said

@@ -9,9 +9,11 @@
     python run_experiment.py --check ./results_reasoning/        # are the results there complete and consistent?
     python run_experiment.py --redraw ./results_reasoning/       # their figures and reports again
     python run_experiment.py --cascade EDGE_RUN CLOUD_RUN        # which split is cheapest in a cascade: docs/cascade.md
+    python run_experiment.py --compare RUN OTHER_RUN             # finished runs side by side: docs/comparisons.md
     python run_experiment.py --help
 
 Results go to SAVE_DIR/<run name>/: config.json, records.jsonl, summary.json, cells.csv, figures/, report.html.
+SAVE_DIR/index.html lists all runs.
 """
 import sys
 
@@ -148,6 +150,7 @@ def run(settings: dict, group, is_dry: bool = False) -> None:
 
 def compute_and_score(prepared: PreparedRun, group) -> None:
     """Every unit that is not on disk yet becomes records; then the summary, what is printed of it, and the report."""
+    from report.index_page import update_index
     from runs.provenance import this_process
 
     settings, folder, units = prepared.settings, prepared.folder, prepared.workload.units
@@ -174,6 +177,7 @@ def compute_and_score(prepared: PreparedRun, group) -> None:
         print(ideal_table(prepared.cells, settings["TARGET_ERROR"]))
     print(answer_text(summary))
     print(f"Results: {folder}\nReport: {report}")
+    print(update_index(folder.parent))
 
 
 def is_demo(settings: dict) -> bool:
@@ -289,6 +293,10 @@ def with_results(verb: str, folders: list[str], settings: dict | None, given: se
         from cascade.command import run_cascade
 
         return run_cascade(folders, settings["CASCADE_COSTS"], settings["TARGET_ERROR"], settings["SEED"])
+    if verb == "--compare":
+        from compare.compare_runs import run_compare
+
+        return run_compare(folders, settings["CONFIDENCE"], settings["SEED"])
     if verb == "--redraw":
         from report.redraw import redraw
 

@@ -6,8 +6,9 @@ from cascade.costs import TierCost
 from cascade.judgement import Judged, baselines, cost_differences, halves, judge_cells, most_accurate_cell
 from cascade.run_answers import RunAnswers
 from cascade.search import Candidate, Cascade, candidates, cheapest, search
-from cascade.tiers import common_questions, fixed_cell, make_tier
+from cascade.tiers import fixed_cell, make_tier
 from cascade.words import reading_answer, run_names
+from runs.finished_runs import common_questions
 
 
 def analyse(runs: list[RunAnswers], costs: list[TierCost], expert_cost: float, target_error: float, seed: int) -> dict:
@@ -15,7 +16,8 @@ def analyse(runs: list[RunAnswers], costs: list[TierCost], expert_cost: float, t
 
     Raises UserError if the runs cannot be the tiers of a cascade.
     """
-    common = common_questions(runs)
+    contents = [dict(zip(run.question_ids, run.contents, strict=True)) for run in runs]
+    common = common_questions("--cascade", [run.folder.name for run in runs], contents)
     cells = [fixed_cell(run) for run in runs[:-1]]
     cascade = Cascade(
         early=[

@@ -11,6 +11,7 @@ from cascade.costs import read_costs
 from cascade.run_answers import RunAnswers, read_run
 from cascade.words import cascade_table
 from report.cascade_results import CASCADE_FILE
+from runs.finished_runs import save_dir_of
 from runs.results_folder import only_writer
 
 MAIN_READING = "wrong_of_automated"  # the risk whose table is printed; the file has both
@@ -22,6 +23,7 @@ def run_cascade(folders: list[str], cost_texts: list[str], target_error: float, 
     Raises UserError if the runs or costs cannot be those of a cascade; nothing is written then.
     """
     from report.figures import draw_cascade_figure  # here: matplotlib takes half a second
+    from report.index_page import update_index
     from report.page import write_cascade_into_report
 
     if len(folders) < 2:
@@ -44,6 +46,7 @@ def run_cascade(folders: list[str], cost_texts: list[str], target_error: float, 
     for reading in result["readings"].values():
         print(fill(reading["answer"], 110) + "\n")
     print(f"Cascade: {last / CASCADE_FILE}\nReport: {report}")
+    print(update_index(save_dir_of(last)))
     return 0
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from basics.errors import UserError
-from basics.strict_json import OTHER_SHAPE, sha256_of, strict_json
+from basics.strict_json import OTHER_SHAPE, sha256_of
 from runs.check import original_question
+from runs.finished_runs import only_run_folder, read_each_record
 from runs.journal import process_journals
-from runs.results_folder import check_no_writer, other_version, read_config, run_folders
+from runs.results_folder import check_no_writer, other_version, read_config
 from scoring.record_schema import STAGES, TOKEN_NAMES
 
 TOKEN_FIELDS = tuple(f"{stage}_{name}" for stage in STAGES for name in TOKEN_NAMES)
@@ -48,7 +49,7 @@ def read_run(name: str) -> RunAnswers:
 
     Raises UserError if there is no run or more than one, if it is unfinished, or if a line is no record of it.
     """
-    folder = _run_folder(name)
+    folder = only_run_folder("--cascade", name)
     check_no_writer(folder)
     config = read_config(folder)
     try:
@@ -70,17 +71,6 @@ def read_run(name: str) -> RunAnswers:
     return records.finish(folder, model_name, shape)
 
 
-def _run_folder(name: str) -> Path:
-    runs = run_folders(Path(name).expanduser())
-    if not runs:
-        raise UserError(f"--cascade {name}: no results there; name the folder of a finished run")
-    if len(runs) > 1:
-        raise UserError(f"--cascade {name}: {len(runs)} runs are there; name the folder of one of them")
-    if not (runs[0] / "config.json").exists():
-        raise UserError(f"{runs[0]}: config.json is missing; name the folder of a finished run")
-    return runs[0]
-
-
 class _Growing:
     """Columns of a journal, one compact array per field. Raises UserError for a line that is no record of the run."""
 
@@ -91,28 +81,13 @@ class _Growing:
         self.places = {name: array("q") for name in ("cell", "question", "permutation")}
         self.confidence, self.tokens, self.is_correct = array("d"), array("q"), array("b")
         self.n_errors = self.n_further = 0
-        try:
-            with open(path, "rb") as file:
-                for number, line in enumerate(file, 1):
-                    self._add_line(number, line)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        for _ in read_each_record(path, self._add):
+            pass
 
     @property
     def n(self) -> int:
         """Records, those of further thoughts included."""
         return len(self.confidence) + self.n_further
-
-    def _add_line(self, number: int, line: bytes) -> None:
-        if not line.endswith(b"\n"):
-            return  # an append that was interrupted: the record counts as missing
-        try:
-            self._add(strict_json(line))
-        except OTHER_SHAPE as error:
-            raise UserError(
-                f"{self.path}: line {number:,} is no record of this run ({type(error).__name__}: {error});"
-                " --check says what is wrong"
-            ) from error
 
     def _add(self, record: dict) -> None:
         if record["thought"] > 0:

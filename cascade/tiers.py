@@ -49,33 +49,6 @@ def make_tier(run: RunAnswers, cell: int, questions: np.ndarray, cost: TierCost)
     )
 
 
-@dataclass(frozen=True)
-class CommonQuestions:
-    """The questions that all runs have. indices: per run (questions,), where they stand in it; ids: theirs, ascending.
-
-    left_out: per run, how many of its questions some other run lacks, or has with another text, options or key.
-    """
-
-    ids: list[str]
-    indices: list[np.ndarray]
-    left_out: list[int]
-
-    def __len__(self):
-        return len(self.ids)
-
-
-def common_questions(runs: list[RunAnswers]) -> CommonQuestions:
-    """Pairs the questions by id, text, options and key. Raises UserError if the runs have none in common."""
-    of_runs = [dict(zip(run.question_ids, run.contents, strict=True)) for run in runs]
-    ids = [one for one, content in of_runs[0].items() if all(other.get(one) == content for other in of_runs[1:])]
-    if not ids:
-        names = " and ".join(run.folder.name for run in runs)
-        raise UserError(f"--cascade: {names} have no question in common (same id, text, options and key)")
-    places = [{one: place for place, one in enumerate(run.question_ids)} for run in runs]
-    indices = [np.array([place[one] for one in ids]) for place in places]
-    return CommonQuestions(ids, indices, [len(run.question_ids) - len(ids) for run in runs])
-
-
 def fixed_cell(run: RunAnswers) -> int:
     """Index of the cell that a run before the last contributes: its only one, or the one without any thinking.
 

@@ -42,9 +42,9 @@ def write_report(folder: Path) -> Path:
     records = embed_records(folder / "records.jsonl", MAX_EMBEDDED_BYTES)
     with summary_errors_told(path):
         wanted, answer = figures_of(summary), answer_paragraphs(summary)
-    figures, damaged_figures = _read_figures(folder / "figures", wanted)
+    figures, damaged_figures = read_figures(folder / "figures", wanted)
     style, script = _text_of("page.css"), _text_of("page.js", "enlarge.js")
-    parts = _environment(HERE).get_template("page.html").stream(
+    parts = page_environment(HERE).get_template("page.html").stream(
         summary=summary,
         records=records,
         answer=answer,
@@ -117,9 +117,9 @@ def _cascade_parts(folder: Path) -> dict[str, Markup]:
     """What the page says of a cascade that ends in this run, in its marks: `link` and `section`; empty without one."""
     parts, content = {"link": "", "section": ""}, read_cascade(folder)
     if content is not None:
-        figures, _ = _read_figures(folder / "figures", [CASCADE_FIGURE])
+        figures, _ = read_figures(folder / "figures", [CASCADE_FIGURE])
         with cascade_errors_told(folder):
-            section = _environment(HERE).get_template("cascade.html").render(cascade=content, figures=figures)
+            section = page_environment(HERE).get_template("cascade.html").render(cascade=content, figures=figures)
         parts = {"link": '<li><a href="#cascade">Cascade</a></li>', "section": section}
     return {name: Markup(_mark(name, "begin") + text + _mark(name, "end")) for name, text in parts.items()}
 
@@ -128,7 +128,7 @@ def _mark(name: str, end: str) -> str:
     return f"<!-- cascade {name}: {end} -->"  # no text of a record or name can hold it: their < is escaped
 
 
-def _read_figures(folder: Path, wanted: Iterable[ResultFigure]) -> tuple[list[dict], list[str]]:
+def read_figures(folder: Path, wanted: Iterable[ResultFigure]) -> tuple[list[dict], list[str]]:
     """Their PNG files as data URIs with their sizes in pixels, and the names of files that are not PNG."""
     figures, damaged = [], []
     for figure in wanted:
@@ -156,7 +156,8 @@ NO_VALUE = Markup('<span aria-hidden="true">&ndash;</span><span class="unseen">n
 
 
 @cache
-def _environment(folder: Path) -> Environment:
+def page_environment(folder: Path) -> Environment:
+    """What fills in the templates of a folder: everything is escaped, a name without a value is an error."""
     environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,

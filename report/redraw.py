@@ -5,16 +5,19 @@ from pathlib import Path
 from basics.errors import UserError, one_line
 from report.cell_table import write_cell_table
 from report.summary_errors import summary_errors_told
+from runs.finished_runs import save_dir_of
 from runs.results_folder import only_writer, read_summary, run_folders
 from runs.summary import resummarise
 
 
 def redraw(folders: list[str], changes: dict | None = None) -> int:
-    """Redraws each run folder, and each run folder in a folder of them; returns the exit status.
+    """Redraws each run folder, and each run folder in a folder of them, then their index; returns the exit status.
 
     changes: settings of the summary to change, by name; with any, the summary is made again from the records. Prints a
     line for each run. One that cannot be redrawn is told on stderr, the others go on, and the status is 2.
     """
+    from report.index_page import update_index  # here: jinja2 takes a tenth of a second
+
     status = 0
     for folder in folders:
         runs = run_folders(Path(folder).expanduser())
@@ -25,6 +28,8 @@ def redraw(folders: list[str], changes: dict | None = None) -> int:
                 _redraw_run(run, changes)
             except UserError as error:
                 status = _told(str(error))
+        for save_dir in dict.fromkeys(map(save_dir_of, runs)):
+            print(update_index(save_dir), flush=True)
     return status
 
 

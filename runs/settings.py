@@ -166,10 +166,13 @@ VERBS = {  # what the program does with results instead of a run: flag -> help
     " summary, which is then made again too",
     "--cascade": "thresholds and costs of a cascade of finished runs, from the cheapest to the dearest; beside it only"
     " --cascade-costs, --target-error and --seed",
+    "--compare": "finished runs side by side, every other one against the first, on the questions that all have; beside"
+    " it only --confidence and --seed",
 }
 VERB_SETTINGS = {  # settings that a verb takes; others: none
     "--redraw": tuple(SUMMARY_FIELDS),
     "--cascade": ("CASCADE_COSTS", "TARGET_ERROR", "SEED"),
+    "--compare": ("CONFIDENCE", "SEED"),
 }
 
 

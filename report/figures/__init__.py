@@ -1,6 +1,6 @@
 """The figures of a run, drawn from its summary.json alone into `figures/` of the run folder.
 
-That of a cascade is drawn from cascade.json, where there is one.
+That of a cascade is drawn from cascade.json, where there is one, and that of a comparison from its own result.
 """
 import os
 import sys
@@ -22,7 +22,16 @@ from matplotlib.style import context as style_context
 from basics.errors import UserError
 from basics.files import make_folder, reason, written_anew
 from report.cascade_results import cascade_errors_told, read_cascade
-from report.figures import against_ratio, cascade, cost_frontier, position_bias, reliability, risk_coverage, saturation
+from report.figures import (
+    against_ratio,
+    cascade,
+    comparison,
+    cost_frontier,
+    position_bias,
+    reliability,
+    risk_coverage,
+    saturation,
+)
 from report.figures.parts import STYLE, ResultFigure
 from report.summary_errors import summary_errors_told
 from runs.results_folder import read_summary
@@ -60,6 +69,11 @@ def draw_figures(folder: Path) -> list[Path]:
 def draw_cascade_figure(folder: Path) -> list[Path]:
     """Draws the figure of `cascade.json` alone, if there is one, into `figures/`; returns its file in a list."""
     return _save_all(folder, _cascade_figure(folder), set())
+
+
+def draw_comparison_figure(folder: Path, result: dict) -> list[Path]:
+    """Draws the figure of a comparison of runs into `figures/` of its folder; returns its file in a list."""
+    return _save_all(folder, {folder / "figures" / comparison.FIGURE.file_name: comparison.FIGURE.draw(result)}, set())
 
 
 def _cascade_figure(folder: Path) -> dict[Path, Figure]:

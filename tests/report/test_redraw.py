@@ -23,11 +23,15 @@ def quick(monkeypatch):
     monkeypatch.setattr("report.figures.FIGURES", ())
 
 
+def index_line(save_dir):
+    return f"All runs: {save_dir / 'index.html'}\n"
+
+
 def test_figures_and_report_are_made_again_and_the_report_shows_the_figures(records, tmp_path, capsys):
     run = write_run_folder(tmp_path / "run", records, figures=())
     before = {path: path.read_bytes() for path in (run / "summary.json", run / "records.jsonl")}
     assert redraw([str(run)]) == 0
-    assert capsys.readouterr() == (LINE.format(run), "")
+    assert capsys.readouterr() == (LINE.format(run) + index_line(tmp_path), "")
     assert sorted(path.name for path in (run / "figures").iterdir()) == sorted(of.file_name for of in FIGURES)
     assert (run / "report.html").read_text(encoding="utf-8").count("<img ") == len(FIGURES)
     assert {path: path.read_bytes() for path in before} == before
@@ -49,7 +53,9 @@ def test_every_run_of_a_results_folder_and_of_several_folders(records, tmp_path,
     (tmp_path / "results" / "notes").mkdir()
     assert redraw(["~/results", str(runs[2])]) == 0
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("".join(LINE.replace("6", "0").format(run) for run in runs), "")
+    lines = [LINE.replace("6", "0").format(run) for run in runs]
+    of_results = [*lines[:2], index_line(tmp_path / "results")]
+    assert (said.out, said.err) == ("".join([*of_results, lines[2], index_line(tmp_path)]), "")
     assert all((run / "report.html").is_file() for run in runs)
 
 
@@ -61,7 +67,7 @@ def test_a_run_that_cannot_be_redrawn_is_told_and_the_others_go_on(records, tmp_
     (tmp_path / "b" / "summary.json").write_text('{"cells": []}', encoding="utf-8")
     assert redraw([str(tmp_path)]) == 2
     said = capsys.readouterr()
-    assert said.out == LINE.replace("6", "0").format(tmp_path / "c")
+    assert said.out == LINE.replace("6", "0").format(tmp_path / "c") + index_line(tmp_path)
     missing, older = said.err.splitlines()
     not_found = "not found; name the folder of a finished run"
     assert missing == f"run_experiment.py: {tmp_path / 'a' / 'summary.json'}: {not_found}"

@@ -8,6 +8,7 @@ from whole_runs import records_by_key, with_flag
 import run_experiment
 from runs import computation
 from runs.check import run_problems
+from runs.results_folder import run_folders
 
 
 def run(arguments, *more):
@@ -17,7 +18,7 @@ def run(arguments, *more):
 
 def folders(arguments):
     save_dir = arguments[arguments.index("--save-dir") + 1]
-    return sorted(run_experiment.Path(save_dir).iterdir(), key=lambda path: path.stat().st_mtime)
+    return sorted(run_folders(run_experiment.Path(save_dir)), key=lambda path: path.stat().st_mtime)
 
 
 def newest(arguments):

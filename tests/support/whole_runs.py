@@ -3,13 +3,14 @@ from pathlib import Path
 
 import run_experiment
 from runs.journal import read_records
+from runs.results_folder import run_folders
 from scoring.record_schema import UNIT_NAMES
 
 SCRIPT = Path(run_experiment.__file__)
 
 
 def run_folder(arguments):
-    folders = list(Path(arguments[arguments.index("--save-dir") + 1]).iterdir())
+    folders = run_folders(Path(arguments[arguments.index("--save-dir") + 1]))
     assert len(folders) == 1
     return folders[0]
 

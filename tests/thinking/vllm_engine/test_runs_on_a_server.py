@@ -21,7 +21,7 @@ def server(tiny_model, arguments, monkeypatch):
 
 
 def assert_same_run(folder, save_dir):
-    found, expected = records_by_key(folder), records_by_key(next(save_dir.iterdir()))
+    found, expected = records_by_key(folder), records_by_key(next(save_dir.glob("*/config.json")).parent)
     assert found.keys() == expected.keys()
     for key, record in found.items():
         assert_same_records(record, expected[key])
@@ -33,7 +33,7 @@ def test_a_run_on_a_server_has_the_records_of_a_run_here(arguments, server, fini
     assert run_experiment.main([*arguments, "--engine", server.url]) == 0
     folder = run_folder(arguments)
     assert_same_run(folder, finished_save_dir)
-    assert folder.name != next(finished_save_dir.iterdir()).name
+    assert folder.name != next(finished_save_dir.glob("*/config.json")).parent.name
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (entry,) = config["processes"]
     assert entry["engine"] == {"name": "vllm", "version": "vLLM 0.32.0", "server": server.url}
@@ -70,7 +70,7 @@ def test_what_a_server_cannot_promise_is_printed_and_makes_a_run_of_its_own(argu
     plain = run_folder(arguments)
     server.vllm = FakeVllm(tiny_model.engine.model)
     assert run_experiment.main([*arguments, "--engine", server.url]) == 0
-    assert len(list(plain.parent.iterdir())) == 2
+    assert len(list(plain.parent.glob("*/config.json"))) == 2
 
 
 @pytest.mark.parametrize("engine", ["sglang", "VLLM", "ftp://host", "http://", "", "http://host:99999",

@@ -1,0 +1,91 @@
+"""What a comparison needs of a finished run: its configuration, its questions and its records as columns."""
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from basics.errors import UserError
+from basics.strict_json import OTHER_SHAPE, sha256_of
+from runs.check import original_question
+from runs.finished_runs import n_units_wanted, only_run_folder, read_each_record
+from runs.journal import process_journals
+from runs.results_folder import check_no_writer, read_config, read_summary
+from scoring.fields import faults
+from scoring.record_columns import CellColumns, RecordColumns
+from scoring.record_schema import RECORD_FIELDS
+
+Key = tuple[int, float | None]  # total budget, answer thinking ratio
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A finished run. config: what `config.json` holds.
+
+    contents: question id, ascending, -> a hash of its text, its options in any order and the text of the right one.
+    cells: by total budget and ratio, in this order; their `question` indexes the ids.
+    """
+
+    folder: Path
+    config: dict
+    contents: dict[str, str]
+    cells: dict[Key, CellColumns]
+
+
+def read_compared_run(name: str) -> ComparedRun:
+    """One finished run. name: its folder, or a folder that holds this run alone.
+
+    Raises UserError if there is no run or more than one, if it is unfinished, or if a line is no record of it.
+    """
+    folder = only_run_folder("--compare", name)
+    check_no_writer(folder)
+    config = read_config(folder)
+    try:
+        n_questions, n_units = config["questions"]["used"], n_units_wanted(config)
+        keys = {(cell["total_budget"], cell["answer_thinking_ratio"]) for cell in config["identity"]["cells"]}
+    except OTHER_SHAPE as error:
+        raise UserError(f"{folder}: config.json cannot be used ({type(error).__name__}: {error})") from error
+    if process_journals(folder) or not (folder / "summary.json").exists():
+        raise UserError(f"{folder}: the run is not finished; its own command goes on with it")
+    n_wanted = read_summary(folder / "summary.json").get("n_records")
+    checked = _CheckedRecords(keys)
+    columns = RecordColumns(read_each_record(folder / "records.jsonl", checked.read))
+    cells = {(cell.total_budget, cell.answer_thinking_ratio): cell for cell in columns.cells}
+    n_found = sum(map(len, columns.cells))
+    fits = n_found == n_wanted and cells.keys() == keys and columns.n_questions == n_questions
+    if not (n_found and fits and columns.n_units == n_units and _are_even(columns)):
+        raise UserError(
+            f"{folder}: its {n_found:,} records are not those of its summary.json, as many per question in every cell;"
+            " --check says what is wrong"
+        )
+    return ComparedRun(folder, config, dict(sorted(checked.contents.items())), cells)
+
+
+def _are_even(columns: RecordColumns) -> bool:
+    """Whether every cell has every unit equally often."""
+    counts = [np.bincount(cell.unit, minlength=columns.n_units) for cell in columns.cells]
+    return len(np.unique(np.concatenate(counts))) == 1
+
+
+class _CheckedRecords:
+    """Looks at each record before it is used. keys: of the run's cells; contents: of the questions seen so far."""
+
+    def __init__(self, keys: set[Key]):
+        self.keys = keys
+        self.contents: dict[str, str] = {}
+
+    def read(self, record: object) -> dict:
+        """The record. Raises TypeError or ValueError if it is none of this run."""
+        if not isinstance(record, dict):
+            raise TypeError("it is no object")
+        if fault := next(faults(RECORD_FIELDS, record), None):
+            raise ValueError(fault)
+        if (record["total_budget"], record["answer_thinking_ratio"]) not in self.keys:
+            raise ValueError("its cell is not one of the run's")
+        n_options, last = len(record["options"]), max(record["correct_option"], record["predicted_option"] or 0)
+        if sorted(record["option_order"]) != list(range(n_options)) or last >= n_options:
+            raise ValueError("its options, their order, key and answer do not fit together")
+        if record["question_id"] not in self.contents:
+            question = original_question(record)
+            key = question.options[question.correct_option]
+            self.contents[record["question_id"]] = sha256_of([question.question, sorted(question.options), key])
+        return record

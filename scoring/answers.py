@@ -109,7 +109,7 @@ def _other_choices(entry, values, criteria):
     for one in criteria:
         ratio = entry["best_ratio"][one.name]
         if ratio is None:
-            worthless += [one] if one.wrong_answer_cost is not None else []
+            worthless += [f"{one.wrong_answer_cost:g}"] if one.wrong_answer_cost is not None else []
         elif ratio == best:
             as_aurc += [one] if one is not AURC else []
         else:
@@ -120,7 +120,9 @@ def _other_choices(entry, values, criteria):
         others.insert(0, "The criteria disagree.")
         if as_aurc:
             others.append(f"Ratio {best:g} is best by {_joined([one.title for one in as_aurc])} too.")
-    others += [f"{one.purpose}, withhold every answer: no ratio's utility is above 0." for one in worthless]
+    if worthless:
+        costs = f"costs {_joined(worthless, 'or')} times what a right one brings"
+        others.append(f"If a wrong answer {costs}, withhold every answer: no ratio's utility is above 0.")
     return others
 
 
@@ -155,8 +157,8 @@ def _listed(ratios):
     return _joined([f"{ratio:g}" for ratio in ratios])
 
 
-def _joined(words):
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _joined(words, last="and"):
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 def _span(values):

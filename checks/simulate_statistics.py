@@ -110,7 +110,7 @@ def calibrated_ece(n_questions: int, repetitions: int, rng: np.random.Generator)
             hits = 0
             for _ in range(repetitions):
                 confidence, is_correct, _, permutation = population.draw(n_questions, n_permutations, correlation, rng)
-                found = metrics.ece_beside_calibrated(confidence, is_correct, permutation, rng)
+                found = metrics.ece_beside_calibrated(confidence, is_correct, permutation == 0, rng)
                 hits += found["ece_if_calibrated"]["low"] <= found["ece"] <= found["ece_if_calibrated"]["high"]
             where = f"{title}, {_dependence(n_permutations, correlation)}"
             yield Share(where, hits, repetitions, (0.93, 0.97))

@@ -9,12 +9,13 @@ from transformers import Cache, DynamicCache
 
 from thinking.memory_faults import is_out_of_memory, with_causes
 from thinking.sampling import Sampling, choose_tokens, uniforms
-from thinking.slot_cache import Fork, ForkLayer, Slots
+from thinking.slot_cache import Fork, ForkLayer, Slots, fork_lines
 from thinking.thoughts import Thought
 
 PREFILL_TOKENS = 8192  # fed in one pass: enough to keep a GPU busy, little memory beside the cache
 FORK_TOKENS = 4096  # fed in one pass of read-outs
 FORKS = 128  # in one pass of read-outs: each needs a copy of its row's cache, layer by layer
+_LEAST_FILLED = 0.8  # of the widest line of a pass of read-outs: narrower ones would be mostly padding
 _COLUMNS_STEP = 64  # a decode step attends to a multiple of it: few shapes, and aligned rows of the mask
 _ROW_SIZES = 8  # a padded or captured step has one of so many numbers of rows, evenly spaced up to all slots
 _STEPS_UNSEEN = 8  # of decoding on a GPU before the host asks which thoughts have ended
@@ -268,27 +269,36 @@ class CappedDecoder:
     # --- read-outs ---
 
     def read_forks(self, forks: list[Fork]) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """Chunks of forks of similar size: their numbers, and (forks, nodes, size) hidden states, padded at the end."""
-        order = sorted(range(len(forks)), key=lambda i: (len(forks[i].tokens), forks[i].columns))
-        while order:
-            count = max(1, min(FORKS, FORK_TOKENS // len(forks[order[-1]].tokens)))
-            some, order = order[-count:], order[:-count]
-            yield some, self._feed_forks([forks[index] for index in some])
+        """Chunks of forks: their numbers, and (forks, nodes, size) hidden states, padded at the end."""
+        lines = sorted(fork_lines(forks), key=lambda line: (line.width, line.columns))
+        while lines:
+            widest = lines[-1].width
+            n_alike = sum(line.width >= _LEAST_FILLED * widest for line in lines)
+            count = max(1, min(FORKS, FORK_TOKENS // widest, n_alike))
+            some, lines = lines[-count:], lines[:-count]
+            states = self._feed_lines(some)
+            place = [(index, start) for index, line in enumerate(some) for start in line.starts]
+            nodes = np.arange(max(len(fork.tokens) for line in some for fork in line.forks))
+            node = torch.from_numpy(np.minimum([start + nodes for _, start in place], states.shape[1] - 1))
+            numbers = [number for line in some for number in line.numbers]
+            yield numbers, states[torch.tensor([index for index, _ in place])[:, None], node]
 
-    def _feed_forks(self, forks):
-        width, columns = max(len(fork.tokens) for fork in forks), max(fork.columns for fork in forks)
-        tokens = np.full((len(forks), width), self.pad_id)
-        positions = np.zeros((len(forks), width), dtype=np.int64)
-        visible = np.zeros((len(forks), width, columns + width), dtype=bool)
+    def _feed_lines(self, lines):
+        """(lines, nodes, size) hidden states, padded at the end."""
+        width, columns = max(line.width for line in lines), max(line.columns for line in lines)
+        tokens = np.full((len(lines), width), self.pad_id)
+        positions = np.zeros((len(lines), width), dtype=np.int64)
+        visible = np.zeros((len(lines), width, columns + width), dtype=bool)
         visible[:, np.arange(width), columns + np.arange(width)] = True  # attention to nothing would be NaN
-        for index, fork in enumerate(forks):
-            nodes = len(fork.tokens)
-            tokens[index, :nodes] = fork.tokens
-            positions[index, :nodes] = fork.columns + fork.depths
-            visible[index, :nodes, : fork.columns] = True
-            visible[index, :nodes, columns : columns + nodes] = fork.visible
-        slot = torch.tensor([fork.slot for fork in forks])
-        hidden = torch.tensor([fork.columns for fork in forks])[:, None] <= torch.arange(columns)
+        for index, line in enumerate(lines):
+            for fork, start in zip(line.forks, line.starts, strict=True):
+                nodes = slice(start, start + len(fork.tokens))
+                tokens[index, nodes] = fork.tokens
+                positions[index, nodes] = fork.columns + fork.depths
+                visible[index, nodes, : fork.columns] = True
+                visible[index, nodes, columns + start : columns + nodes.stop] = fork.visible
+        slot = torch.tensor([line.forks[0].slot for line in lines])
+        hidden = torch.tensor([line.columns for line in lines])[:, None] <= torch.arange(columns)
         cache = Cache(layers=[ForkLayer(layer, slot, hidden) for layer in self._slots.cache.layers])
         return self._feed(
             torch.from_numpy(tokens).to(self.device),

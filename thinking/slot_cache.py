@@ -17,6 +17,7 @@ class Fork:
 
     slot: of the row. tokens: (nodes,) ids. depths: (nodes,) position of each after the columns, from 0. visible:
     (nodes, nodes) bools: which nodes a node attends to, itself included; every node attends to all the columns.
+    is_broken: the row's later columns may hold NaN, so its forks are not fed together.
     """
 
     slot: int
@@ -24,6 +25,40 @@ class Fork:
     tokens: np.ndarray
     depths: np.ndarray
     visible: np.ndarray
+    is_broken: bool = False
+
+
+@dataclass(frozen=True)
+class ForkLine:
+    """Forks of one row that are fed together: the row's columns are copied once, and each fork sees its own part.
+
+    numbers: of the forks; starts: (forks,) the first node of each.
+    """
+
+    forks: list[Fork]
+    numbers: list[int]
+    starts: list[int]
+
+    @property
+    def columns(self) -> int:
+        """That the longest fork sees."""
+        return max(fork.columns for fork in self.forks)
+
+    @property
+    def width(self) -> int:
+        """Nodes of all forks."""
+        return self.starts[-1] + len(self.forks[-1].tokens)
+
+
+def fork_lines(forks: list[Fork]) -> list[ForkLine]:
+    """The forks, those of one row together."""
+    lines: dict[tuple, ForkLine] = {}
+    for number, fork in enumerate(forks):
+        line = lines.setdefault((fork.slot, number if fork.is_broken else -1), ForkLine([], [], []))
+        line.starts.append(line.width if line.forks else 0)
+        line.forks.append(fork)
+        line.numbers.append(number)
+    return list(lines.values())
 
 
 class _SlotLayer(DynamicLayer):

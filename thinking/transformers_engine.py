@@ -89,6 +89,7 @@ def _fork(place: Place) -> Fork:
         tokens=np.array([*before[columns:], *place.tree.tokens]),
         depths=np.concatenate([np.arange(lead), lead + place.tree.depths]),
         visible=visible,
+        is_broken=thought.broken_at is not None,
     )
 
 

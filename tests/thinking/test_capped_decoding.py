@@ -49,7 +49,8 @@ def test_thoughts_that_ended_leave_the_batch(model):
     samples = [of_request[0].thinking_tokens + (of_request[0].stopped == "natural") for of_request in readings]
     # the first sample of a thought follows the prompt, every other one a decode step of its row
     assert meter.fed_tokens["decode"] == sum(samples) - len(samples)
-    assert meter.passes == {"prefill": 1, "decode": max(samples) - 1, "read-out": 1}
+    # the text that closes a capped thought is so long that its read-out is fed apart
+    assert meter.passes == {"prefill": 1, "decode": max(samples) - 1, "read-out": 2}
 
 
 def test_a_thought_that_ended_before_two_caps_is_read_once(model):

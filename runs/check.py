@@ -125,7 +125,7 @@ class _CheckedRecords:
         return [problem for holds, problem in checks if not holds] or self._question_problems(record)
 
     def _has_seen(self, unit: UnitKey, cell_key: tuple) -> bool:
-        """Whether an earlier line is of this unit and cell; from now on one is. A cell that is not of this run counts too."""
+        """Whether an earlier line is of this unit and cell; from now on one is. Cells of other runs count too."""
         bit = 1 << self.cell_numbers.setdefault(cell_key, len(self.cell_numbers))
         cells = self.seen.get(unit, 0)
         self.seen[unit] = cells | bit

@@ -1,6 +1,5 @@
 """`--check`: whether results on disk are complete, keep their caps and say what their records say. Changes nothing."""
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -9,7 +8,7 @@ from basics.errors import UserError, one_line
 from basics.strict_json import OTHER_SHAPE, sha256_of, strict_json
 from questions.question import Question
 from questions.question_sets import fingerprint
-from runs.journal import process_journals
+from runs.journal import UnitKey, process_journals
 from runs.results_folder import check_no_writer, other_version, read_config, read_summary, run_folders
 from runs.summary import summarise_as
 from scoring.fields import faults
@@ -90,7 +89,8 @@ class _CheckedRecords:
 
     def __init__(self, cells: dict[tuple, dict], confidences: set[float]):
         self.cells, self.confidences = cells, confidences
-        self.seen: Counter = Counter()  # (question_id, permutation, cell)
+        self.cell_numbers = {cell: number for number, cell in enumerate(cells)}
+        self.seen: dict[UnitKey, int] = {}  # the cells of each unit, one bit each: memory grows with the units alone
         self.questions: dict[str, Question] = {}
         self.n_problems = 0
 
@@ -114,15 +114,22 @@ class _CheckedRecords:
             return [fault]
         key = tuple(record[name] for name in _KEY_NAMES)
         cell_key = key[len(UNIT_NAMES) :]
-        self.seen[key] += 1
+        is_second = self._has_seen(key[: len(UNIT_NAMES)], cell_key)
         if cell_key not in self.cells:
             return ["its cell is not one of the run's"]
-        if self.seen[key] > 1:
+        if is_second:
             return [f"a second record of question {key[0]!r} in this permutation, thought and cell"]
         if fault := next(faults(RECORD_FIELDS, record), None):
             return [fault]
         checks = [*record_checks(record, self.cells[cell_key]), self._confidence_check(record["confidence"])]
         return [problem for holds, problem in checks if not holds] or self._question_problems(record)
+
+    def _has_seen(self, unit: UnitKey, cell_key: tuple) -> bool:
+        """Whether an earlier line is of this unit and cell; from now on one is. Cells of other runs count too."""
+        bit = 1 << self.cell_numbers.setdefault(cell_key, len(self.cell_numbers))
+        cells = self.seen.get(unit, 0)
+        self.seen[unit] = cells | bit
+        return bool(cells & bit)
 
     def _confidence_check(self, value: float | None) -> tuple[bool, str]:
         """Another scale has other numbers, so records of two scales are not those of one run."""
@@ -136,13 +143,12 @@ class _CheckedRecords:
 
     def missing(self, n_units: int, of_question: tuple[int, int], questions: str) -> Iterator[str]:
         """What should be there but is not. of_question: its permutations and thoughts; questions: their fingerprint."""
-        found = len(self.seen)
+        found = sum(cells.bit_count() for cells in self.seen.values())
         if found != n_units * len(self.cells):
             yield f"{found:,} of {n_units * len(self.cells):,} records; the run's own command computes what is missing"
             return
-        units = {key[: len(UNIT_NAMES)] for key in self.seen}
-        numbers = {unit[1:] for unit in units}
-        if len(units) != n_units or numbers != set(product(*map(range, of_question))):
+        numbers = {unit[1:] for unit in self.seen}
+        if len(self.seen) != n_units or numbers != set(product(*map(range, of_question))):
             yield "not every question has all its permutations and thoughts in every cell"
         elif fingerprint(list(self.questions.values())) != questions:
             yield "the questions are not those of config.json (another fingerprint)"

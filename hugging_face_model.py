@@ -5,6 +5,7 @@
 
 The types of requests and readings are in `thinking/model_interface.py`.
 """
+import os
 from collections.abc import Callable
 
 import psutil
@@ -66,8 +67,12 @@ class HuggingFaceModel:
         self.engine.decoder.told = told
 
     def limit_threads(self) -> None:
-        """Sets torch to one thread, for the whole process, if the model is tiny and on a CPU."""
-        if self.device.type == "cpu" and self.engine.model.num_parameters() < _TINY_MODEL:
+        """Sets torch to one thread, for the whole process, if the model is tiny and on a CPU.
+
+        A number that the user set (OMP_NUM_THREADS) stays.
+        """
+        is_tiny = self.engine.model.num_parameters() < _TINY_MODEL
+        if self.device.type == "cpu" and is_tiny and "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(1)
 
     def reserve(self, tokens_per_row: int) -> None:

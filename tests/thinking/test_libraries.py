@@ -36,16 +36,18 @@ print(json.dumps(found))
 """
 
 
-def test_imports_and_a_loaded_model_change_no_library_and_the_two_explicit_calls_do():
+@pytest.mark.parametrize(("asked_for", "n_threads"), [({}, 1), ({"OMP_NUM_THREADS": "2"}, 2)])
+def test_imports_and_a_loaded_model_change_no_library_and_the_two_explicit_calls_do(asked_for, n_threads):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [sys.executable, "-c", _SCRIPT], cwd=ROOT, env=environment | asked_for | {"PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     before, imported, loaded, prepared = json.loads(done.stdout.splitlines()[-1])
     assert before == imported == loaded
     assert before[2:5] == [True, 2, True]
-    assert prepared == [40, 40, False, 1, False, "_client_with_limits"]  # 40: logging.ERROR
+    assert prepared == [40, 40, False, n_threads, False, "_client_with_limits"]  # 40: logging.ERROR
 
 
 _ALLOCATIONS = """

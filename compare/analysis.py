@@ -69,6 +69,7 @@ def _run_entry(number: int, run: ComparedRun, figures: dict[Key, CellFigures], c
         "dataset": str(settings.get("DATASET")),
         "n_questions": questions.get("used"),
         "n_left_out": common.left_out[number],
+        "n_further_records": run.n_further_records,
         "n_records": sum(one.n_records for one in figures.values()),
         "n_errors": sum(one.n_errors for one in figures.values()),
         "n_without_confidence": sum(one.n_missing["aurc"] for one in figures.values()),

@@ -7,7 +7,7 @@ from basics.errors import UserError, one_line, printable
 from basics.files import write_json
 from basics.strict_json import sha256_of
 from compare.analysis import analyse
-from compare.compared_run import ComparedRun, read_compared_run
+from compare.compared_run import ComparedRun, read_compared_run, with_common_units
 from compare.words import pair_tables
 from report.comparison_results import COMPARISON_FILE
 from runs.finished_runs import only_run_folder, save_dir_of
@@ -29,6 +29,7 @@ def run_compare(folders: list[str], confidence: str, seed: int) -> int:
     for folder in folders:
         print(one_line(f"Reading {folder} ..."), flush=True)
         runs.append(read_compared_run(folder))
+    runs = with_common_units(runs)
     result = analyse(runs, confidence, seed)
     target = comparison_folder(runs, confidence)
     with only_writer(target):
@@ -85,6 +86,11 @@ def remarks(result: dict) -> list[str]:
             lines.append(
                 f"{run['name']}: {run['n_left_out']:,} of its {run['n_questions']:,} questions are left out: another"
                 " run lacks them, or has another text, options or key"
+            )
+        if run["n_further_records"]:
+            lines.append(
+                f"{run['name']}: {run['n_further_records']:,} of its records are left out: another run has fewer"
+                " permutations or thoughts per question"
             )
         if run["n_without_confidence"]:
             lines.append(

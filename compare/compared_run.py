@@ -1,5 +1,5 @@
 """What a comparison needs of a finished run: its configuration, its questions and its records as columns."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,15 @@ class ComparedRun:
     """A finished run. config: what `config.json` holds.
 
     contents: question id, ascending, -> a hash of its text, its options in any order and the text of the right one.
-    cells: by total budget and ratio, in this order; their `question` indexes the ids.
+    cells: by total budget and ratio, in this order; their `question` indexes the ids. n_further_records: that are left
+    out of the cells, since another run has no such permutation or thought.
     """
 
     folder: Path
     config: dict
     contents: dict[str, str]
     cells: dict[Key, CellColumns]
+    n_further_records: int = 0
 
 
 def read_compared_run(name: str) -> ComparedRun:
@@ -58,6 +60,21 @@ def read_compared_run(name: str) -> ComparedRun:
             " --check says what is wrong"
         )
     return ComparedRun(folder, config, dict(sorted(checked.contents.items())), cells)
+
+
+def with_common_units(runs: list[ComparedRun]) -> list[ComparedRun]:
+    """The runs with the permutations and thoughts that all have: AURC of more records a question is another figure."""
+    identities = [run.config["identity"] for run in runs]
+    n_permutations, n_thoughts = (min(one[name] for one in identities) for name in ("n_permutations", "n_thoughts"))
+    alike = []
+    for run in runs:
+        cells = {
+            key: cell.where((cell.permutation < n_permutations) & (cell.thought < n_thoughts))
+            for key, cell in run.cells.items()
+        }
+        n_further = sum(map(len, run.cells.values())) - sum(map(len, cells.values()))
+        alike.append(replace(run, cells=cells, n_further_records=n_further))
+    return alike
 
 
 def _are_even(columns: RecordColumns) -> bool:

@@ -7,7 +7,7 @@ from scoring.criteria import with_article
 
 CLAIM = (
     "The intervals are paired over the common questions, and those of one figure hold for all cells and runs at once"
-    " with 95%. They speak about questions like these, not about another seed of the sampling."
+    " with 95%. They speak about the mean over questions like these and over thoughts."
 )
 
 

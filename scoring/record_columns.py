@@ -1,7 +1,7 @@
 """The scored fields of a run's records as arrays, without texts and thoughts: what every figure is computed from."""
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -58,6 +58,16 @@ class CellColumns:
     def is_first(self) -> np.ndarray:
         """(records,) bools, as above."""
         return (self.permutation == 0) & (self.thought == 0)
+
+    def where(self, chosen: np.ndarray) -> "CellColumns":
+        """The records that are chosen, (records,) bools."""
+        parts = {one.name: getattr(self, one.name) for one in fields(self)}
+        return CellColumns(**{
+            name: value[chosen] if isinstance(value, np.ndarray)
+            else {key: column[chosen] for key, column in value.items()} if isinstance(value, dict)
+            else value
+            for name, value in parts.items()
+        })  # fmt: skip
 
     def cap(self, stage: str) -> int:
         """Thinking tokens that the stage may use."""

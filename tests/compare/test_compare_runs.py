@@ -158,11 +158,14 @@ def test_questions_are_paired_by_content_whatever_the_order_of_their_options(two
     assert "run 2: 3 of its 40 questions are left out" in capsys.readouterr().out
 
 
-def test_runs_of_other_numbers_of_permutations_are_compared_by_the_means_of_the_questions(two_runs, tmp_path):
+def test_of_runs_with_other_numbers_of_permutations_the_common_ones_are_compared(two_runs, tmp_path, capsys):
+    """AURC of two records per question is not that of one, even where both say the same."""
     alone = write_finished_run(tmp_path / "single", N, 1, CELLS, half_right)
     result = compare([two_runs[0], alone])
+    assert [run["n_further_records"] for run in result["runs"]] == [3 * N, 0]
+    assert f"run 1: {3 * N} of its records are left out: another run has fewer" in capsys.readouterr().out
     for cell in result["pairs"][0]["cells"]:
-        for figure in ("accuracy", "brier", "thinking_tokens"):
+        for figure in ("accuracy", "aurc", "brier", "thinking_tokens"):
             assert cell[figure]["difference"] == pytest.approx(0, abs=1e-12)
         assert cell["accuracy"]["interval"] == {"low": 0.0, "high": 0.0}
 

@@ -138,6 +138,8 @@ def run(settings: dict, group, is_dry: bool = False) -> None:
         group.say("Demo: a tiny model made for this task, not Qwen3. Its figures say nothing about any other model.")
         shown = ("TOTAL_BUDGET", "ANSWER_THINKING_RATIO", "N_QUESTIONS", "N_PERMUTATIONS")
         group.say("Settings: " + ", ".join(f"{name} {settings[name]}" for name in shown))
+    elif is_demo_path("model_name", settings):
+        group.say("The model is the demo's: made for a task of its own, it knows nothing of these questions.")
     model, batch_size = load_model(settings, encoder, workload, group)
     with closing(model):
         prepared = PreparedRun(settings, cells, question_set, workload, model, batch_size)
@@ -182,7 +184,12 @@ def compute_and_score(prepared: PreparedRun, group) -> None:
 
 def is_demo(settings: dict) -> bool:
     """Whether model and questions are the built-in demo's, however their paths are written."""
-    return all(Path(settings[name]).expanduser().resolve() == Path(DEMO[name]) for name in ("model_name", "DATASET"))
+    return all(is_demo_path(name, settings) for name in ("model_name", "DATASET"))
+
+
+def is_demo_path(name: str, settings: dict) -> bool:
+    """Whether a setting names the demo's own file or folder."""
+    return Path(settings[name]).expanduser().resolve() == Path(DEMO[name])
 
 
 def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:

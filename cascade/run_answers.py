@@ -10,7 +10,7 @@ from basics.strict_json import OTHER_SHAPE, sha256_of
 from runs.check import original_question
 from runs.finished_runs import only_run_folder, read_each_record
 from runs.journal import process_journals
-from runs.results_folder import check_no_writer, other_version, read_config
+from runs.results_folder import check_no_writer, other_version, read_config, read_summary
 from scoring.record_schema import STAGES, TOKEN_NAMES
 
 TOKEN_FIELDS = tuple(f"{stage}_{name}" for stage in STAGES for name in TOKEN_NAMES)
@@ -62,6 +62,8 @@ def read_run(name: str) -> RunAnswers:
         n_wanted = int(np.prod(shape)) * n_thoughts
     except OTHER_SHAPE as error:
         raise UserError(f"{folder}: config.json cannot be used ({type(error).__name__}: {error})") from error
+    if (folder / "summary.json").exists():
+        read_summary(folder / "summary.json")
     records = _Growing(folder / "records.jsonl", cells)
     if process_journals(folder) or not (folder / "summary.json").exists() or records.n != n_wanted:
         raise UserError(

@@ -31,12 +31,12 @@ def run_compare(folders: list[str], confidence: str, seed: int) -> int:
         runs.append(read_compared_run(folder))
     runs = with_common_units(runs)
     result = analyse(runs, confidence, seed)
+    print_comparison(runs, result)  # first: it needs no disk that can be written to
     target = comparison_folder(runs, confidence)
     with only_writer(target):
         write_json(target / COMPARISON_FILE, result)
         draw_comparison_figure(target, result)
         page = write_comparison_page(target, result)
-    print_comparison(runs, result)
     print(f"\nComparison: {target / COMPARISON_FILE}\nPage: {page}")
     print(update_index(target.parent))
     return 0

@@ -55,6 +55,9 @@ def _run_row(run: Path) -> dict:
         "dataset": str(settings["DATASET"]),
         "n_questions": int(questions["used"]),
         "n_permutations": int(identity["n_permutations"]),
+        "n_thoughts": int(identity.get("n_thoughts", 1)),  # a run of a version without this part has one
+        "temperature": float(identity["temperature"]),
+        "seed": int(identity["seed"]),
         "budgets": sorted({budget for budget, _ in cells}),
         "ratios": sorted({float(ratio) for _, ratio in cells if ratio is not None}),
         "is_finished": is_finished,

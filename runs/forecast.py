@@ -9,7 +9,7 @@ from pathlib import Path
 from basics.strict_json import canonical_json
 from evaluation_tool import sampled_thinking_tokens
 from questions.option_orders import Unit
-from runs.journal import read_finished_units, read_records
+from runs.journal import read_records
 from runs.prepared_run import PreparedRun
 from scoring.record_schema import UNIT_NAMES
 
@@ -40,7 +40,7 @@ def forecast(run: PreparedRun) -> Iterator[str]:
     A pilot is computed, whose records are not kept. The seconds are its own; so are the tokens, unless other runs hold
     units of as many questions. Raises what a computation raises.
     """
-    units, settings, on_disk = run.workload.units, run.settings, _units_on_disk(run)
+    units, settings, on_disk = run.workload.units, run.settings, run.on_disk
     open_ones = [unit for unit in units if unit.key not in on_disk]
     left = [unit for unit in open_ones if run.earlier.cells_left(unit)]
     yield "Dry run: nothing is kept."
@@ -66,14 +66,6 @@ def forecast(run: PreparedRun) -> Iterator[str]:
         )
         minutes = seconds / pilot.n_units * len(left) / 60
         yield f"Time: about {minutes:,.1f} min, at the speed of the pilot's {pilot.n_units:,} units"
-
-
-def _units_on_disk(run: PreparedRun) -> set:
-    path = run.folder / "records.jsonl"
-    if not path.exists():
-        return set()
-    cells = [(cell.total_budget, cell.answer_thinking_ratio) for cell in run.cells]
-    return read_finished_units(path, {unit.key for unit in run.workload.units}, cells).ids
 
 
 def _prompts_line(run: PreparedRun, left: list[Unit]) -> str:

@@ -10,6 +10,7 @@ from runs.computation import Computation, open_journal
 from runs.earlier_records import EarlierRecords, find_earlier_records
 from runs.identity import run_identity
 from runs.in_flight import ComputationInFlight
+from runs.journal import UnitKey, read_finished_units
 from runs.results_folder import run_name
 from runs.units import Workload
 from thinking.model_interface import ReasoningModel
@@ -38,9 +39,19 @@ class PreparedRun:
         return Path(self.settings["SAVE_DIR"]).expanduser() / name
 
     @cached_property
+    def on_disk(self) -> set[UnitKey]:
+        """Its units that were on disk in its own folder when it was first asked."""
+        path = self.folder / "records.jsonl"
+        if not path.exists():
+            return set()
+        cells = [(cell.total_budget, cell.answer_thinking_ratio) for cell in self.cells]
+        return read_finished_units(path, {unit.key for unit in self.workload.units}, cells).ids
+
+    @cached_property
     def earlier(self) -> EarlierRecords:
-        """What other runs hold of it."""
-        return find_earlier_records(self.folder, self.identity, self.workload.units, self.cells)
+        """What other runs hold of the units that are not on disk."""
+        units = [unit for unit in self.workload.units if unit.key not in self.on_disk]
+        return find_earlier_records(self.folder, self.identity, units, self.cells)
 
     def computation(self, path: Path, units: list[Unit]) -> Computation:
         """The computation of units into a journal, new or to go on with. What other runs hold is taken over."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from shutil import get_terminal_size
 
 from runs.budgets import Cell
 
@@ -83,7 +84,8 @@ def _bar(n_units, n_before, stream) -> Iterator[Show]:
     from tqdm import tqdm
 
     # smoothing=0: the time left follows the mean speed, since a batch begins fast and ends slowly.
-    how = {"desc": "questions x permutations", "unit": "", "file": stream, "smoothing": 0}
+    # ncols: a terminal that says it has no columns would show nothing.
+    how = {"desc": "units", "unit": "", "file": stream, "smoothing": 0, "ncols": get_terminal_size().columns}
     with tqdm(total=n_units, initial=n_before, **how) as bar:
         started = time.monotonic()
 

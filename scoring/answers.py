@@ -89,8 +89,8 @@ def _best_set(entry):
     if chosen is None or len(chosen) == len(entry["unbeaten_ratios"]):
         return ""
     if len(chosen) == 1:
-        return f"The best ratio is {chosen[0]:g} (95%)."
-    return f"The best ratio is among {_listed(chosen)} (95%)."
+        return f"Compared with the best alone, {chosen[0]:g} is the best ratio (95%)."
+    return f"Compared with the best alone, the best ratio is among {_listed(chosen)} (95%)."
 
 
 def _equivalence(entry, smallest_difference):

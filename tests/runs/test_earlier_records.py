@@ -77,6 +77,20 @@ def test_only_what_is_new_is_computed(arguments, computed, tmp_path, capsys, fla
 
 
 @pytest.mark.usefixtures("no_figures")
+def test_a_run_that_computed_its_records_itself_does_not_name_the_larger_one(arguments, capsys):
+    """The larger run took them over: repeated, the smaller one must not take them back."""
+    run(arguments)
+    config = newest(arguments) / "config.json"
+    run(with_flag(arguments, "--n-questions", "9"))
+    capsys.readouterr()
+    run(arguments)
+    assert json.loads(config.read_text(encoding="utf-8"))["taken_over_from"] == []
+    said = capsys.readouterr().out
+    assert "nothing is left to compute" in said
+    assert "taken over" not in said
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_a_run_that_shrinks_computes_nothing(arguments, computed, tmp_path):
     run(arguments)
     computed.clear()

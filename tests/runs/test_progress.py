@@ -1,8 +1,10 @@
 import io
+import os
+import pty
 from datetime import datetime
 
 from runs.budgets import make_cells
-from runs.progress import ProgressLines, ShareProgress, most_tokens, shown_progress
+from runs.progress import PARTS, ProgressLines, ShareProgress, most_tokens, shown_progress
 
 
 class Clock:
@@ -128,3 +130,15 @@ def test_a_run_with_nothing_left_shows_nothing():
         with shown_progress(4, 4, stream) as show:
             show(0, 0)
         assert stream.getvalue() == ""
+
+
+def test_a_terminal_that_says_it_has_no_columns_still_has_a_bar(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    own, other = pty.openpty()
+    with open(other, "w", encoding="utf-8") as terminal:
+        with shown_progress(4, 0, terminal) as show:
+            show(2 * PARTS, 10)
+        terminal.flush()
+        shown = os.read(own, 10_000).decode()
+    os.close(own)
+    assert "2/4" in shown

@@ -221,7 +221,7 @@ def make_config(has_values=True):
         "settings": {"TOTAL_BUDGET": [100], "ANSWER_THINKING_RATIO": [0.0, 0.5, 1.0], "model_name": "made/up-4B",
                      "DATASET": "made/questions", "DATASET_CONFIG": "", "SEED": 42},
         "identity": {"schema_version": SCHEMA_VERSION, "prompts": {"answer_prompt": "<question>\nA) <option>"},
-                     "model": "abc123"},
+                     "model": "abc123", "temperature": 0.6, "seed": 42},
         "questions": {"loaded": 5, "used": 4, "n_skipped": 1, "skipped": [{"row": "7", "reason": "has no key"}],
                       "notes": [{"row": "8", "note": "text differs"}]},
         "processes": [{"command": ["run_experiment.py"], "started": "2026-11-24T10:00:00+00:00",

@@ -165,7 +165,7 @@ def fake_server(vllm, model_name, **changes):
     own = {"vllm": vllm, "model_name": model_name, "faults": [], "requests": []}
     handler = type("Server", (FakeServer,), own | changes)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.handle_error = lambda request, address: None  # tests break connections on purpose; their faults show elsewhere
+    server.handle_error = lambda request, address: None  # tests break connections on purpose
     handler.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()

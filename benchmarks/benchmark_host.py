@@ -26,6 +26,7 @@ from questions.question_sets import load_questions, select_questions
 from runs import computation, units
 from runs.budgets import make_cells
 from runs.computation import Computation, open_journal
+from runs.earlier_records import EarlierRecords
 from runs.journal import Journal
 from thinking.prompt_encoder import PromptEncoder
 from thinking.readout_tree import TokenTree
@@ -163,7 +164,7 @@ def measure(path: Path, encoder: PromptEncoder, n_permutations: int) -> dict:
         workload = units.make_workload(units.make_units(questions, n_permutations, SEED), encoder, cells)
         journal = open_journal(Path(folder, "records.jsonl"), workload.units, cells)
         n_records = len(workload.units) * len(cells)
-        run = Computation(InstantModel(encoder, engine), cells, SEED, ROWS, journal, n_records)
+        run = Computation(InstantModel(encoder, engine), EarlierRecords(cells), SEED, ROWS, journal, n_records)
         sampled = sum(tokens for _, tokens in run.batches(workload.units))
         wall = time.perf_counter() - started_wall
         total = time.process_time() - started - watch.seconds.pop("engine")

@@ -24,6 +24,7 @@ from hugging_face_model import HuggingFaceModel
 from questions.question_sets import load_questions
 from runs.budgets import make_cells
 from runs.computation import Computation, open_journal
+from runs.earlier_records import EarlierRecords
 from runs.units import make_units, make_workload
 from thinking.libraries import keep_freed_memory, prepare_libraries
 from thinking.prompt_encoder import PromptEncoder
@@ -68,7 +69,7 @@ def costs(model: HuggingFaceModel, questions: list, budgets: list[int], ratios: 
     before = model.predicted_peak_bytes(0, 0, 0) - model.engine.memory.batch(0, 0, 0)  # what the process takes
     with tempfile.TemporaryDirectory() as folder, Meter(model.engine.decoder) as meter, peak_of_memory(model) as peak:
         journal = open_journal(Path(folder, "records.jsonl"), workload.units, cells)
-        run = Computation(model, cells, SEED, rows, journal, len(workload.units) * len(cells))
+        run = Computation(model, EarlierRecords(cells), SEED, rows, journal, len(workload.units) * len(cells))
         started, started_wall = time.process_time(), time.perf_counter()
         for _ in run.batches(workload.units):
             pass

@@ -18,6 +18,7 @@ from questions.question_sets import Question
 from run_experiment import compute_all
 from runs.budgets import make_cells
 from runs.computation import Computation, open_journal
+from runs.earlier_records import EarlierRecords
 from runs.journal import read_records
 from runs.processes import OneProcess
 from runs.units import make_units
@@ -45,7 +46,7 @@ def cut_and_resume(model, units, cells, folder: Path, every: int) -> tuple[int, 
 def _resume(model, units, cells, folder, batch_size):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         journal = open_journal(folder / "records.jsonl", units, cells)
-        computation = Computation(model, cells, SEED, batch_size, journal, len(units) * len(cells))
+        computation = Computation(model, EarlierRecords(cells), SEED, batch_size, journal, len(units) * len(cells))
         compute_all(computation, units, OneProcess())
 
 

@@ -23,17 +23,18 @@ MOST_ERRORS = 0.01  # share of a run's records with an error above which the run
 class Computation:
     """The computation of one process of a run, into a journal of its own.
 
-    batch_size: prompts at a time; once memory ran out, the smaller number that fitted. seconds: spent on batches so
-    far. n_records: of the whole run, of all its processes. earlier: records that other runs hold already.
+    earlier: the run's cells, and where other runs hold records of them. batch_size: prompts at a time; once memory ran
+    out, the smaller number that fitted. seconds: spent on batches so far. n_records: of the whole run, of all its
+    processes.
     """
 
     def __init__(
-        self, model: ReasoningModel, cells: list[Cell], seed: int, batch_size: int, journal: Journal, n_records: int,
-        earlier: EarlierRecords | None = None,
+        self, model: ReasoningModel, earlier: EarlierRecords, seed: int, batch_size: int, journal: Journal,
+        n_records: int,
     ):  # fmt: skip
-        self.model, self.cells, self.seed, self.batch_size = model, cells, seed, batch_size
+        self.model, self.seed, self.batch_size = model, seed, batch_size
+        self.earlier, self.cells = earlier, earlier.cells
         self.journal, self.n_records, self.seconds = journal, n_records, 0.0
-        self.earlier = earlier or EarlierRecords(cells)
 
     @property
     def cost(self) -> dict:

@@ -57,4 +57,4 @@ class PreparedRun:
         """The computation of units into a journal, new or to go on with. What other runs hold is taken over."""
         journal, n_records = open_journal(path, units, self.cells), len(self.workload.units) * len(self.cells)
         kind = Computation if self.settings["ENGINE"] == "transformers" else ComputationInFlight
-        return kind(self.model, self.cells, self.settings["SEED"], self.batch_size, journal, n_records, self.earlier)
+        return kind(self.model, self.earlier, self.settings["SEED"], self.batch_size, journal, n_records)

@@ -61,8 +61,7 @@ def metric_intervals(
         too_few = name == "auroc" and _fewest_of_a_class(confidence, is_correct, question_index) < FEWEST_OF_A_CLASS
         has_interval = observed[name] is not None and not too_few and error[name] > 0
         values = observed[name], centre[name], error[name]
-        span = SPANS.get(name, (0.0, 1.0))
-        intervals[name] = _interval(name, span, *values, n_independent, quantile) if has_interval else None
+        intervals[name] = _interval(name, values, n_independent, quantile) if has_interval else None
     for name, cost in utilities.items():
         given = np.any(confidence >= break_even(cost))
         value = expected_utility(confidence, is_correct, cost)
@@ -72,9 +71,10 @@ def metric_intervals(
     return intervals
 
 
-def _interval(name, span, observed, centre, error, n_independent, quantile):
-    """low and high of a metric; centre, error: with pseudo-questions, as _jackknife returns them."""
-    low, high = span
+def _interval(name, values, n_independent, quantile):
+    """low and high of a metric. values: observed, then centre and error with pseudo-questions, as of _jackknife."""
+    observed, centre, error = values
+    low, high = SPANS.get(name, (0.0, 1.0))
     width = high - low
     shares = (observed - low) / width, (centre - low) / width
     n = shares[1] * (1 - shares[1]) / (error / width) ** 2

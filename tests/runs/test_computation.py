@@ -9,6 +9,7 @@ from basics.errors import UserError
 from evaluation_tool import CONFIDENCES, answer_request, confidence_request, random_key
 from runs.budgets import make_cells
 from runs.computation import Computation, compute_records, open_journal
+from runs.earlier_records import EarlierRecords
 from runs.journal import read_records
 from thinking.memory_faults import is_out_of_memory
 from thinking.model_interface import Reading, ReadoutResult
@@ -176,7 +177,8 @@ def test_a_batch_that_does_not_fit_is_halved_and_no_record_is_lost_or_doubled(ti
     units = [make_unit(number, permutation) for number in range(8) for permutation in range(2)]
     wanted = compute_records(tiny_model, units, cells, seed=1, batch_size=4)
     model = SmallMemory(tiny_model, most)
-    computation = Computation(model, cells, 1, 16, open_journal(tmp_path / "records.jsonl", units, cells), len(units))
+    journal = open_journal(tmp_path / "records.jsonl", units, cells)
+    computation = Computation(model, EarlierRecords(cells), 1, 16, journal, len(units))
     assert sum(n_units for n_units, _ in computation.batches(units)) == len(units)
     assert computation.cost["batch_size"] == most
     records = list(read_records(tmp_path / "records.jsonl"))
@@ -191,7 +193,7 @@ def test_one_prompt_that_does_not_fit_and_other_faults_are_not_tried_again(tiny_
     model.encoder = tiny_model.encoder
     journal = open_journal(tmp_path / "records.jsonl", UNITS, GRID)
     with pytest.raises(UserError, match="out of memory with one prompt at a time") as caught:
-        list(Computation(model, GRID, 1, 4, journal, 1).batches(UNITS))
+        list(Computation(model, EarlierRecords(GRID), 1, 4, journal, 1).batches(UNITS))
     assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
     assert model.asked == [4, 2, 1]
 
@@ -200,7 +202,7 @@ def test_one_prompt_that_does_not_fit_and_other_faults_are_not_tried_again(tiny_
             raise RuntimeError("CUDA error: device-side assert triggered")
 
     with pytest.raises(RuntimeError, match="assert"):
-        list(Computation(Broken(), GRID, 1, 4, journal, 1).batches(UNITS))
+        list(Computation(Broken(), EarlierRecords(GRID), 1, 4, journal, 1).batches(UNITS))
     assert (tmp_path / "records.jsonl").read_bytes() == b""
 
 

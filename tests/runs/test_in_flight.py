@@ -7,6 +7,7 @@ from readings_and_records import UNITS, assert_same_records
 from basics.errors import UserError
 from runs.budgets import make_cells
 from runs.computation import compute_records, open_journal
+from runs.earlier_records import EarlierRecords
 from runs.in_flight import ComputationInFlight
 from runs.journal import read_records
 from thinking.sampling import Sampling
@@ -27,7 +28,8 @@ def model(tiny_model, transport):
 
 
 def computation(model, path, batch_size=3):
-    return ComputationInFlight(model, CELLS, 1, batch_size, open_journal(path, SOME, CELLS), len(SOME) * len(CELLS))
+    journal = open_journal(path, SOME, CELLS)
+    return ComputationInFlight(model, EarlierRecords(CELLS), 1, batch_size, journal, len(SOME) * len(CELLS))
 
 
 def in_order(path):

@@ -9,6 +9,7 @@ from benchmarks.meter import Meter
 from evaluation_tool import P_TRUE_READOUT
 from runs.budgets import make_cells
 from runs.computation import Computation, compute_records, open_journal
+from runs.earlier_records import EarlierRecords
 from runs.journal import read_records
 from thinking.model_interface import ThoughtRequest
 from thinking.thoughts import Thought
@@ -220,7 +221,7 @@ def test_memory_that_runs_out_in_a_capture_halves_the_batch(
     faults = (fault, RuntimeError("CUDA error: capture failed")) if place == "inside" else (None, fault)
     stream = failing_captures(faults, capture_fault())
     journal = open_journal(tmp_path / "records.jsonl", units, cells)
-    computation = Computation(load_model(tiny_folder, "captured"), cells, 1, 4, journal, 4)
+    computation = Computation(load_model(tiny_folder, "captured"), EarlierRecords(cells), 1, 4, journal, 4)
     assert next(computation.batches(units))[0] == computation.batch_size == 2
     for record, of_wanted in zip(read_records(tmp_path / "records.jsonl"), wanted, strict=False):
         assert_same_records(record, of_wanted[0])

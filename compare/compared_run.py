@@ -9,7 +9,7 @@ from basics.strict_json import OTHER_SHAPE, sha256_of
 from runs.check import original_question
 from runs.finished_runs import n_units_wanted, only_run_folder, read_each_record
 from runs.journal import process_journals
-from runs.results_folder import check_no_writer, read_config, read_summary
+from runs.results_folder import check_no_writer, other_version, read_config, read_summary
 from scoring.fields import faults
 from scoring.record_columns import CellColumns, RecordColumns
 from scoring.record_schema import RECORD_FIELDS
@@ -42,6 +42,8 @@ def read_compared_run(name: str) -> ComparedRun:
     check_no_writer(folder)
     config = read_config(folder)
     try:
+        if told := other_version(config):
+            raise UserError(f"{folder}: {told}")
         n_questions, n_units = config["questions"]["used"], n_units_wanted(config)
         keys = {(cell["total_budget"], cell["answer_thinking_ratio"]) for cell in config["identity"]["cells"]}
     except OTHER_SHAPE as error:

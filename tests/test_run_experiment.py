@@ -264,7 +264,10 @@ def test_a_run_of_another_version_is_not_summarised_again(finished, capsys):
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     summary = (folder / "summary.json").read_bytes()
     said = f"{folder}: another version of the program made it (schema version 3, this one reads {SCHEMA_VERSION})"
-    for arguments in (["--redraw", str(folder), "--target-error", "0.2"], ["--cascade", str(folder), str(folder)]):
+    other = shutil.copytree(folder, folder.with_name("other"))
+    asked = (["--redraw", "--target-error", "0.2"], ["--cascade", str(other)], ["--compare", str(other)])
+    for verb, *rest in asked:
+        arguments = [verb, str(folder), *rest]
         assert run_experiment.main(arguments) == 2
         assert said in capsys.readouterr().err
     assert (folder / "summary.json").read_bytes() == summary

@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config
 
@@ -84,7 +85,7 @@ class InstantEngine:
 
     def log_probabilities(self, places):
         """The same for every step, but for the place's length."""
-        return [dict.fromkeys(place.tree.steps, -1.0 - place.length / 1000) for place in places]
+        return [np.full(len(place.tree.steps), -1.0 - place.length / 1000) for place in places]
 
 
 class InstantModel:

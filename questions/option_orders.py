@@ -267,4 +267,8 @@ def _lists_options(question: Question) -> bool:
             if re.search(rf"{first_label}\S.*?{second_label}\S", text):
                 return True
     folded = text.casefold()
-    return all(re.search(rf"(?<!\w)\w{{1,4}}[).:]+\s*{re.escape(one.casefold())}", folded) for one in options)
+    return all(
+        # Found first as it stands: to compile a pattern takes much longer.
+        (one := option.casefold()) in folded and re.search(rf"(?<!\w)\w{{1,4}}[).:]+\s*{re.escape(one)}", folded)
+        for option in options
+    )

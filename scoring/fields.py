@@ -90,9 +90,9 @@ def faults(fields: Iterable[Field], values: dict) -> Iterator[str]:
 def in_order(fields: Iterable[Field], values: dict) -> dict:
     """The values in the order of the fields. Raises RuntimeError if their names are others: a fault of the program."""
     names = [one.name for one in fields]
-    if values.keys() != set(names):
+    if values.keys() != (declared := dict.fromkeys(names)).keys():
         raise RuntimeError(f"declared and filled fields differ: {', '.join(sorted(values.keys() ^ set(names)))}")
-    return {name: values[name] for name in names}
+    return declared | values
 
 
 def text_names(fields: Iterable[Field]) -> set[str]:

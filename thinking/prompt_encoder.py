@@ -230,7 +230,11 @@ class PromptEncoder:
 
     def decode(self, ids: list[int]) -> str:
         """Text of thinking tokens; a character that was cut shows as U+FFFD."""
-        return self.tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False) if ids else ""
+        return self.decode_all([ids])[0]
+
+    def decode_all(self, all_ids: list[list[int]]) -> list[str]:
+        """Texts of thinking tokens as `decode` gives them; several cores share them."""
+        return self.tokenizer.backend_tokenizer.decode_batch(all_ids, skip_special_tokens=False)
 
     def fingerprint(self) -> str:
         """SHA-256 of vocabulary, merges, chat template and control tokens."""

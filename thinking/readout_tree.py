@@ -41,16 +41,46 @@ class TokenTree:
                 seen[node] |= seen[parent]
         return seen
 
-    def results(self, log_probability: dict[tuple[int, int], float]) -> dict[str, ReadoutResult | None]:
-        """Per read-out its distribution; None if a probability is not finite. log_probability: of each step."""
-        values = np.array([*map(log_probability.__getitem__, self.steps), 0.0])
-        results = {}
-        for name, (numbers, first) in self._step_numbers.items():
-            joint = np.add.reduceat(np.exp(np.add.reduce(values[numbers])), first)
-            mass = float(np.add.reduce(joint))
-            is_sound = isfinite(mass) and mass > 0
-            results[name] = ReadoutResult((joint / mass).tolist(), min(1.0, mass)) if is_sound else None
-        return results
+    @cached_property
+    def reads(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `steps` ask for: (reads,) the nodes, each once; (steps,) the place of its node there; (steps,) tokens."""
+        nodes, tokens = np.array(self.steps).T
+        read_nodes, read = np.unique(nodes, return_inverse=True)
+        return read_nodes, read, tokens
+
+    def after(self, lead: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of so many tokens in a row and then the tree: (tokens,) depths, and (tokens, tokens) what each attends to."""
+        if lead not in self._after:
+            visible = np.tri(lead + len(self.tokens), dtype=bool)
+            visible[lead:, lead:] = self.visible
+            self._after[lead] = np.concatenate([np.arange(lead), lead + self.depths]), visible
+        return self._after[lead]
+
+    @cached_property
+    def _after(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        return {}
+
+    def results(self, log_probabilities: np.ndarray) -> list[dict[str, ReadoutResult | None]]:
+        """Per place and read-out its distribution; None if a probability is not finite.
+
+        log_probabilities: (places, steps), in the order of `steps`.
+        """
+        values = np.pad(log_probabilities, [(0, 0), (0, 1)])  # the last one, 0, is what fills up
+        by_readout = [self._distributions(values, *numbers) for numbers in self._step_numbers.values()]
+        return [dict(zip(self._step_numbers, of_place, strict=True)) for of_place in zip(*by_readout, strict=True)]
+
+    @staticmethod
+    def _distributions(values, numbers, first) -> list[ReadoutResult | None]:
+        """Of one read-out, per place."""
+        # Places that are not finite make their own sums NaN or infinite, and are told apart below.
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            joint = np.add.reduceat(np.exp(values[:, numbers].sum(axis=1)), first, axis=1)
+            mass = joint.sum(axis=1)
+            shares = (joint / mass[:, None]).tolist()
+        return [
+            ReadoutResult(of_place, min(1.0, total)) if isfinite(total) and total > 0 else None
+            for of_place, total in zip(shares, mass.tolist(), strict=True)
+        ]
 
     @cached_property
     def _step_numbers(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -1,6 +1,8 @@
 """From requests to readings, the same for every engine: prompts, places, closings, and the audit of what came back."""
 from dataclasses import dataclass
 
+import numpy as np
+
 from basics.errors import UserError
 from thinking.model_interface import Reading, Readout, ReadoutResult, ThoughtRequest
 from thinking.prompt_encoder import Prompt, PromptEncoder
@@ -88,15 +90,35 @@ class ThoughtReader:
             for cap, place in zip(state.request.caps, of_request, strict=True)
             if not state.is_broken_at(cap)
         }
-        read = self.engine.log_probabilities(list(readable.values()))
-        found = {key: place.tree.results(one) for (key, place), one in zip(readable.items(), read, strict=True)}
+        found, texts = self._found(readable), self._texts(states)
         return [
             [
-                self._reading(state, cap, place.tree, None if state.is_broken_at(cap) else found[place.key])
+                self._reading(state, cap, place.tree, None if state.is_broken_at(cap) else found[place.key], texts)
                 for cap, place in zip(state.request.caps, of_request, strict=True)
             ]
             for state, of_request in zip(states, places, strict=True)
         ]
+
+    def _found(self, readable: dict) -> dict:
+        """Read-outs by the key of their place. readable: places by key."""
+        read = self.engine.log_probabilities(list(readable.values()))
+        by_tree: dict[int, list] = {}
+        for (key, place), values in zip(readable.items(), read, strict=True):
+            by_tree.setdefault(id(place.tree), []).append((key, place.tree, values))
+        found = {}
+        for of_tree in by_tree.values():
+            keys, trees, values = zip(*of_tree, strict=True)
+            found |= zip(keys, trees[0].results(np.stack(values)), strict=True)
+        return found
+
+    def _texts(self, states: list[RequestState]) -> dict[tuple[int, int], str]:
+        """What the thoughts say at their caps, by thought and number of tokens."""
+        thinking = {}
+        for state in states:
+            for cap in state.request.caps:
+                ids = state.thinking_at(cap)
+                thinking[id(state.thought), len(ids)] = ids
+        return dict(zip(thinking, self.encoder.decode_all(list(thinking.values())), strict=True))
 
     def _audit(self, thought: Thought) -> None:
         """Raises UserError unless the thought keeps its cap, ends as it says, and holds no forbidden token."""
@@ -138,9 +160,10 @@ class ThoughtReader:
         return self._trees[key]
 
     def _reading(
-        self, state: RequestState, cap: int, tree: TokenTree, results: dict[str, ReadoutResult | None] | None
-    ) -> Reading:
-        """results: of the tree's read-outs; None if the thought is broken at the cap."""
+        self, state: RequestState, cap: int, tree: TokenTree, results: dict[str, ReadoutResult | None] | None,
+        texts: dict[tuple[int, int], str],
+    ) -> Reading:  # fmt: skip
+        """results: of the tree's read-outs; None if the thought is broken at the cap. texts: of `_texts`."""
         thinking_ids, stopped, is_broken = state.thinking_at(cap), state.stopped_at(cap), results is None
         readouts = dict.fromkeys(tree.spellings) if is_broken else results
         error = None
@@ -152,7 +175,7 @@ class ThoughtReader:
         return Reading(
             cap=cap,
             thinking_ids=thinking_ids,
-            thinking=self.encoder.decode(thinking_ids),
+            thinking=texts[id(state.thought), len(thinking_ids)],
             stopped=None if is_broken else stopped,
             prompt_tokens=len(prompt.ids) - prompt.injected_tokens,
             injected_tokens=prompt.injected_tokens + len(self._closings[stopped]),

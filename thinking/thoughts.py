@@ -2,6 +2,8 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from thinking.readout_tree import TokenTree
 
 
@@ -53,8 +55,8 @@ class Engine(Protocol):
         """Samples every thought up to its cap, in place. A thought with cap 0 stays as it is."""
         ...
 
-    def log_probabilities(self, places: list[Place]) -> list[dict[tuple[int, int], float]]:
-        """Per place the log probability of every step (node, token) of its tree.
+    def log_probabilities(self, places: list[Place]) -> list[np.ndarray]:
+        """Per place (steps,) float64: the log probability of every step of its tree, in the order of `steps`.
 
         The thoughts are those of the same caller's last `think`.
         """

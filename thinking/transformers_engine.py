@@ -49,18 +49,21 @@ class TransformersEngine:
         """Samples the thoughts as one batch; their cache stays until the next batch."""
         self.decoder.think(thoughts)
 
-    def log_probabilities(self, places: list[Place]) -> list[dict[tuple[int, int], float]]:
-        """Per place {(node, token): log probability} for every step of its tree, in float64."""
+    def log_probabilities(self, places: list[Place]) -> list[np.ndarray]:
+        """Per place (steps,) float64: the log probability of every step of its tree."""
         layer, forks, found = self.model.get_output_embeddings(), [_fork(place) for place in places], {}
         for numbers, hidden in self.decoder.read_forks(forks):
-            steps = [
-                (line, len(forks[number].tokens) - len(places[number].tree.tokens) + node, token)
-                for line, number in enumerate(numbers)
-                for node, token in places[number].tree.steps
-            ]
-            values = iter(_log_probabilities(layer, hidden, steps))
-            for number in numbers:
-                found[number] = {step: next(values) for step in places[number].tree.steps}
+            trees = [places[number].tree for number in numbers]
+            # Of each fork: the nodes read, the place of each step's node among all that are read, the steps' tokens.
+            nodes, rows, tokens = zip(*(tree.reads for tree in trees), strict=True)
+            leads = [len(forks[number].tokens) - len(tree.tokens) for number, tree in zip(numbers, trees, strict=True)]
+            first_row = np.cumsum([0, *map(len, nodes[:-1])])
+            fork = np.repeat(np.arange(len(numbers)), [*map(len, nodes)])
+            node = np.concatenate([lead + of_fork for lead, of_fork in zip(leads, nodes, strict=True)])
+            row = np.concatenate([first + of_fork for first, of_fork in zip(first_row, rows, strict=True)])
+            picked = hidden[torch.from_numpy(fork), torch.from_numpy(node)]
+            values = _log_probabilities(layer, picked, row, np.concatenate(tokens))
+            found |= zip(numbers, np.split(values, np.cumsum([*map(len, rows[:-1])])), strict=True)
         return [found[number] for number in range(len(places))]
 
     def rows_that_fit(self, tokens_per_row: int) -> int:
@@ -80,35 +83,40 @@ def _fork(place: Place) -> Fork:
     # The last token of a thought that did not close itself was sampled, but not fed.
     unfed = int(bool(thought.sampled_ids) and thought.closed_at is None)
     columns = min(place.length, len(thought.prompt_ids) + len(thought.sampled_ids) - unfed)
-    lead, nodes = len(before) - columns, len(place.tree.tokens)
-    visible = np.tri(lead + nodes, dtype=bool)
-    visible[lead:, lead:] = place.tree.visible
+    depths, visible = place.tree.after(len(before) - columns)
     return Fork(
         slot=thought.slot,
         columns=columns,
         tokens=np.array([*before[columns:], *place.tree.tokens]),
-        depths=np.concatenate([np.arange(lead), lead + place.tree.depths]),
+        depths=depths,
         visible=visible,
         is_broken=thought.broken_at is not None,
     )
 
 
-def _log_probabilities(layer, hidden, steps: list[tuple[int, int, int]]) -> list[float]:
-    """Of each step (line, node, token): the token after the node. hidden: (lines, nodes, size); layer: the output's."""
-    reads = sorted({(line, node) for line, node, _ in steps})
-    read_number = {read: number for number, read in enumerate(reads)}
-    picked = hidden[[line for line, _ in reads], [node for _, node in reads]].float().to(layer.weight.device)
-    row = torch.tensor([read_number[line, node] for line, node, _ in steps], device=picked.device)
-    token_ids = torch.tensor([token for _, _, token in steps], device=picked.device)
-    logits = torch.empty(len(steps), dtype=torch.float32, device=picked.device)
-    total = torch.full((len(reads),), -torch.inf, dtype=torch.float64, device=picked.device)
+def _log_probabilities(layer, hidden, row, tokens) -> np.ndarray:
+    """(steps,) float64: of each token after the state in its row. hidden: (rows, size); row, tokens: (steps,) ints."""
+    hidden = hidden.to(layer.weight.device)
+    row, tokens = (torch.from_numpy(numbers).to(hidden.device) for numbers in (row, tokens))
+    logits = torch.empty(len(tokens), dtype=torch.float32, device=hidden.device)
+    total = torch.full((len(hidden),), -torch.inf, dtype=torch.float64, device=hidden.device)
     for start in range(0, layer.weight.shape[0], VOCABULARY_CHUNK):
-        weight = layer.weight[start : start + VOCABULARY_CHUNK].float()
-        chunk = picked @ weight.T
+        chunk = float32_product(hidden, layer.weight[start : start + VOCABULARY_CHUNK])
         if layer.bias is not None:
             chunk += layer.bias[start : start + VOCABULARY_CHUNK].float()
         total = torch.logaddexp(total, chunk.logsumexp(dim=-1).double())
-        column = token_ids - start
-        inside = (column >= 0) & (column < len(weight))
-        logits = torch.where(inside, chunk[row, column.clamp(0, len(weight) - 1)], logits)
-    return (logits.double() - total[row]).cpu().tolist()
+        column = tokens - start
+        inside = (column >= 0) & (column < chunk.shape[1])
+        logits = torch.where(inside, chunk[row, column.clamp(0, chunk.shape[1] - 1)], logits)
+    return (logits.double() - total[row]).cpu().numpy()
+
+
+def float32_product(hidden, weight):
+    """(rows, tokens) float32 logits: products of the model's numbers, summed and kept in float32.
+
+    hidden: (rows, size); weight: (tokens, size), both in the model's format. A GPU multiplies bfloat16 and float16
+    numbers, whose products float32 holds exactly, in its fast units, and needs no float32 copy of the weights.
+    """
+    if weight.is_cuda and weight.dtype in (torch.bfloat16, torch.float16):
+        return torch.mm(hidden.to(weight.dtype), weight.T, out_dtype=torch.float32)
+    return hidden.float() @ weight.float().T

@@ -2,6 +2,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 from readings_and_records import READOUTS
 from tiny_models import TEMPLATES, make_tokenizer
@@ -25,7 +26,7 @@ class GivenEngine:
 
     def log_probabilities(self, places):
         self.places = places
-        return [dict.fromkeys(place.tree.steps, math.log(0.25)) for place in places]
+        return [np.full(len(place.tree.steps), math.log(0.25)) for place in places]
 
 
 @pytest.fixture(scope="module")

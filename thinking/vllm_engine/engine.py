@@ -3,6 +3,8 @@ import hashlib
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from basics.errors import UserError
 from thinking.prompt_encoder import PromptEncoder
 from thinking.readout_tree import TokenTree
@@ -42,8 +44,8 @@ class VllmEngine:
             self._take(thought, completion.token_ids)
             self.told(len(completion.token_ids))
 
-    def log_probabilities(self, places: list[Place]) -> list[dict[tuple[int, int], float]]:
-        """Per place {(node, token): log probability} for every step of its tree.
+    def log_probabilities(self, places: list[Place]) -> list[np.ndarray]:
+        """Per place (steps,) float64: the log probability of every step of its tree.
 
         The first node of each place goes ahead, so that the others find the thought in vLLM's prefix cache.
         """
@@ -66,7 +68,10 @@ class VllmEngine:
             ]
             for (number, node, tokens), completion in zip(parts, self.transport.complete(calls), strict=True):
                 found[number].update(((node, token), completion.logprobs[token]) for token in tokens)
-        return found
+        return [
+            np.array([of_place[step] for step in place.tree.steps])
+            for place, of_place in zip(places, found, strict=True)
+        ]
 
     def _sampling_call(self, thought: Thought) -> Call:
         close_id, broken_id = self.encoder.think_close_id, self.encoder.think_open_id

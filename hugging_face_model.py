@@ -26,12 +26,15 @@ class HuggingFaceModel:
 
     device: a CPU or GPU such as "cuda:0", or "auto" to spread the layers over all GPUs; None for the first GPU if there
     is one. decoding: how decode steps run (`thinking.capped_decoding.CappedDecoder`), "" for the best on the device; in
-    float32 no record depends on it, in a shorter format rounding does. Raises UserError if the model cannot be loaded.
+    float32 no record depends on it, in a shorter format rounding does. dtype: number format of the weights, "auto" for
+    that of the model's files. Raises UserError if the model cannot be loaded.
     """
 
-    def __init__(self, encoder: PromptEncoder, sampling: Sampling, device=None, decoding: str = ""):
+    def __init__(
+        self, encoder: PromptEncoder, sampling: Sampling, device=None, decoding: str = "", dtype: str = "auto"
+    ):
         self.encoder = encoder
-        self.engine = TransformersEngine(encoder, sampling, device, decoding)
+        self.engine = TransformersEngine(encoder, sampling, device, decoding, dtype)
         self._reader = ThoughtReader(encoder, self.engine, self.engine.forbidden_ids)
 
     @property

@@ -72,6 +72,7 @@ SAVE_DIR = "./results_reasoning/"  # folder for results; each configuration gets
 model_name = "Qwen/Qwen3-4B"  # hub id or local folder of a chat model in safetensors
 
 ENGINE = "transformers"  # who computes: "transformers", "vllm", or the URL of a running vLLM server (docs/engines.md)
+DTYPE = "auto"  # number format of the weights: "auto" = as in the model's files, "bfloat16", "float16" or "float32"
 
 DATASET = "netop/TeleQnA"  # hub id, or a local .json, .jsonl, .csv, .tsv, .parquet or .txt file
 DATASET_CONFIG = ""  # configuration of a hub data set that has several, such as "ARC-Challenge"; empty = the only one
@@ -200,16 +201,19 @@ def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
     if settings["ENGINE"] != "transformers":
         return load_vllm(settings, encoder, sampling, workload, group)
     from hugging_face_model import HuggingFaceModel
-    from thinking.devices import choose_device, device_line
+    from thinking.devices import choose_device, device_line, slow_format_line
     from thinking.libraries import keep_freed_memory
     from thinking.load_weights import check_architecture
 
     check_architecture(encoder.model_name, encoder.config)
-    device = group.device or choose_device(encoder, workload.tokens_per_row, settings["TOP_K"])
+    device = group.device or choose_device(
+        encoder, workload.tokens_per_row, settings["TOP_K"], settings["DTYPE"]
+    )
     group.say(device_line(device, group.number))
     group.say("Loading the model ...")
     content = encoder.model_fingerprint()
-    model = HuggingFaceModel(encoder, sampling, device)
+    model = HuggingFaceModel(encoder, sampling, device, dtype=settings["DTYPE"])
+    group.say(slow_format_line(model.device, model.identity()["dtype"]))
     model.limit_threads()
     if model.device.type == "cpu":
         keep_freed_memory()
@@ -232,8 +236,8 @@ def load_vllm(settings: dict, encoder, sampling, workload: Workload, group) -> t
             " model over GPUs (docs/engines.md)"
         )
     group.say("Starting vLLM ..." if settings["ENGINE"] == "vllm" else "Asking the server ...")
-    model = VllmModel(encoder, sampling, connect(settings["ENGINE"], encoder, workload.tokens_per_row),
-                      workload.tokens_per_row)
+    transport = connect(settings["ENGINE"], encoder, workload.tokens_per_row, settings["DTYPE"])
+    model = VllmModel(encoder, sampling, transport, workload.tokens_per_row, settings["DTYPE"])
     batch_size = settings["BATCH_SIZE"] or ROWS
     group.say(f"{model.remark()}\nQuestions in flight: {batch_size:,}")
     return model, batch_size

@@ -76,6 +76,8 @@ def _is_engine(text: str) -> bool:
         return False
 
 
+DTYPES = ("auto", "bfloat16", "float16", "float32")
+
 RULES = {
     "TOTAL_BUDGET": _whole(0, "thinking tokens", is_list=True, most=1_000_000),
     "ANSWER_THINKING_RATIO": _number(lambda ratio: 0 <= ratio <= 1, "a number from 0.0 to 1.0", is_list=True),
@@ -83,6 +85,7 @@ RULES = {
     "SAVE_DIR": _text("a folder", is_path=True),
     "model_name": _text("a hub id or a local folder", is_path=True),
     "ENGINE": Rule(str, (str,), _is_engine, "'transformers', 'vllm' or the URL of a vLLM server (http://...)"),
+    "DTYPE": Rule(str, (str,), lambda name: name in DTYPES, f"one of {', '.join(DTYPES)}"),
     "DATASET": _text("a hub id or a local .json, .jsonl, .csv, .tsv, .parquet or .txt file", is_path=True),
     "DATASET_CONFIG": _text("the name of a configuration, or nothing", may_be_empty=True),
     "DATASET_SPLIT": _text("the name of a split"),

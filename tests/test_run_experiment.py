@@ -379,6 +379,19 @@ def test_architectures_that_name_their_sizes_otherwise_run_to_the_end(arguments,
     assert {round(sum(record["answer_probabilities"]), 6) for record in records} == {1}
 
 
+def test_weights_in_another_number_format_are_another_run(arguments):
+    names, save_dir = {}, arguments[arguments.index("--save-dir") + 1]
+    for dtype in ("auto", "float32", "bfloat16"):
+        asked = with_flag([*arguments, "--dtype", dtype], "--save-dir", save_dir + dtype)
+        asked = with_flag(with_flag(asked, "--total-budget", "0"), "--n-questions", "2")
+        assert run_experiment.main(asked) == 0
+        config = json.loads((run_folder(asked) / "config.json").read_text(encoding="utf-8"))
+        names[dtype] = run_folder(asked).name, config["identity"]["dtype"], config["settings"]["DTYPE"]
+    assert names["auto"][:2] == names["float32"][:2]  # the files are in float32
+    assert names["bfloat16"] == (names["bfloat16"][0], "bfloat16", "bfloat16")
+    assert names["bfloat16"][0] != names["float32"][0]
+
+
 def test_one_question_too_long_for_the_model_is_skipped_with_its_reason(arguments, tmp_path, capsys):
     rows = [{"id": f"q{n}", "question": f"Why {n}?", "choices": ["x", "y"], "answer": n % 2} for n in range(3)]
     rows[1]["question"] = "Why? " * 2000

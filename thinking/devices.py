@@ -15,6 +15,12 @@ from thinking.memory_estimate import MemoryEstimate
 
 _DRIVER_FILE = Path("/proc/driver/nvidia/version")
 _DRIVERS_NEEDED = {"12": 525, "13": 580}  # by the CUDA version of torch: NVIDIA's minor version compatibility
+_PROCESSOR_FILE = Path("/proc/cpuinfo")
+# Flags of processors that multiply in a number format, as Linux names them: x86, then ARM
+_FORMAT_FLAGS = {
+    "bfloat16": {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"},
+    "float16": {"avx512_fp16", "amx_fp16", "fphp", "asimdhp"},
+}
 _LEAST_ROWS = 16  # must fit beside the weights; with fewer at a time, spreading the model over GPUs is faster
 
 
@@ -60,15 +66,15 @@ def _why_unusable(driver: str) -> str:
     return f"torch {torch.__version__} (CUDA {cuda}) finds none; see nvidia-smi (CUDA_VISIBLE_DEVICES: {visible})"
 
 
-def choose_device(encoder, tokens_per_row: int, top_k: int) -> str:
+def choose_device(encoder, tokens_per_row: int, top_k: int, dtype: str = "auto") -> str:
     """The device of a run in one process: "cpu", a GPU such as "cuda:0", or "auto", which spreads the model.
 
-    Raises what `encoder.weights_folder` raises.
+    dtype: number format of the weights, "auto" for that of the files. Raises what `encoder.weights_folder` raises.
     """
     number = 0 if _cpu_is_asked_for() or not torch.cuda.is_available() else torch.cuda.device_count()
     if number < 2:
         return "cuda:0" if number else "cpu"
-    estimate = MemoryEstimate(_without_weights(encoder.config), top_k)
+    estimate = MemoryEstimate(_without_weights(encoder.config, dtype), top_k)
     free = [torch.cuda.mem_get_info(index)[0] for index in range(number)]
     index = gpu_that_holds(estimate.weights, estimate.one_pass(tokens_per_row), estimate.row(tokens_per_row), free)
     return "auto" if index is None else f"cuda:{index}"
@@ -80,10 +86,11 @@ def gpu_that_holds(weights: int, one_pass: int, row: int, free: list[int]) -> in
     return roomiest if weights + one_pass + _LEAST_ROWS * row <= 0.9 * free[roomiest] else None
 
 
-def _without_weights(config):
+def _without_weights(config, dtype: str = "auto"):
     """The model on the meta device, in the number format of the weights."""
+    number_format = (config.dtype or torch.float32) if dtype == "auto" else getattr(torch, dtype)
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, dtype=config.dtype or torch.float32, trust_remote_code=False)
+        return AutoModelForCausalLM.from_config(config, dtype=number_format, trust_remote_code=False)
 
 
 def device_line(device, n_processes: int) -> str:
@@ -103,3 +110,20 @@ def device_line(device, n_processes: int) -> str:
     if number > 1:
         line += f"; of {number} GPUs one is used: accelerate launch --multi_gpu run_experiment.py uses all"
     return line
+
+
+def slow_format_line(device: torch.device, dtype: str) -> str | None:
+    """What a run prints if this processor has no instructions for the weights' number format; None if it has."""
+    if device.type != "cpu" or dtype == "float32" or _FORMAT_FLAGS[dtype] & _processor_flags():
+        return None
+    return (
+        f"The weights are in {dtype}, which this processor has no instructions for: --dtype float32 computes several"
+        " times faster here, in twice the memory, and is another run"
+    )
+
+
+def _processor_flags() -> set[str]:
+    """What Linux says that the processor can do; empty where it says nothing."""
+    text = _PROCESSOR_FILE.read_text(encoding="utf-8", errors="replace") if _PROCESSOR_FILE.is_file() else ""
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    return set(found[1].split()) if found else set()

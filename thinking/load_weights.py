@@ -60,8 +60,11 @@ def without_idle_window(config):
     return config
 
 
-def load_weights(encoder: PromptEncoder, device):
-    """The model, ready to run on the device, or spread over all GPUs if it is "auto". Raises UserError."""
+def load_weights(encoder: PromptEncoder, device, dtype: str = "auto"):
+    """The model, ready to run on the device, or spread over all GPUs if it is "auto". Raises UserError.
+
+    dtype: number format of the weights, "auto" for that of the files.
+    """
     device_map = "auto" if device == "auto" else {"": device}
     name = encoder.model_name
     check_architecture(name, encoder.config)
@@ -69,7 +72,7 @@ def load_weights(encoder: PromptEncoder, device):
         model, loading = AutoModelForCausalLM.from_pretrained(
             encoder.weights_folder(),
             config=without_idle_window(encoder.config),
-            dtype="auto",
+            dtype=dtype,
             device_map=device_map,
             attn_implementation="sdpa",  # takes the boolean masks that read several caps off one cache
             use_safetensors=True,  # other weight formats can run code
@@ -92,7 +95,6 @@ def load_weights(encoder: PromptEncoder, device):
     if device == "auto" and {"cpu", "disk"} & set(getattr(model, "hf_device_map", {}).values()):
         raise UserError(f"model_name = {name!r}: it does not fit into the memory of the GPUs")
     return model.eval()
-
 
 
 def _check_weights(model_name: str, model, loading: dict) -> None:

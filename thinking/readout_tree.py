@@ -43,7 +43,7 @@ class TokenTree:
 
     @cached_property
     def reads(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What `steps` ask for: (reads,) the nodes, each once; (steps,) the place of its node there; (steps,) tokens."""
+        """Of `steps`: (reads,) the nodes, each once; (steps,) where its node stands there; (steps,) its token."""
         nodes, tokens = np.array(self.steps).T
         read_nodes, read = np.unique(nodes, return_inverse=True)
         return read_nodes, read, tokens

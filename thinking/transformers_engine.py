@@ -18,12 +18,14 @@ _CPU_ROWS = 64  # measured: fewer are slower for tiny models and with a vocabula
 class TransformersEngine:
     """Keeps `thoughts.Engine`'s promises with a causal language model of transformers.
 
-    device, decoding: as `hugging_face_model.HuggingFaceModel` takes them. Raises UserError if the weights cannot be
-    loaded, or if the model gives other values read off its cache than read whole.
+    device, decoding, dtype: as `hugging_face_model.HuggingFaceModel` takes them. Raises UserError if the weights
+    cannot be loaded, or if the model gives other values read off its cache than read whole.
     """
 
-    def __init__(self, encoder: PromptEncoder, sampling: Sampling, device=None, decoding: str = ""):
-        self.model = load_weights(encoder, device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
+    def __init__(
+        self, encoder: PromptEncoder, sampling: Sampling, device=None, decoding: str = "", dtype: str = "auto"
+    ):
+        self.model = load_weights(encoder, device or ("cuda:0" if torch.cuda.is_available() else "cpu"), dtype)
         self.model.generation_config = GenerationConfig()  # a published repetition penalty would change the sampling
         self.device = self.model.get_input_embeddings().weight.device
         if self.device.type == "cuda":

@@ -12,7 +12,14 @@ import run_experiment
 from basics.errors import UserError
 from runs import provenance
 from thinking import devices
-from thinking.devices import check_no_gpu_is_left_out, choose_device, device_line, gpu_that_holds, nvidia_driver
+from thinking.devices import (
+    check_no_gpu_is_left_out,
+    choose_device,
+    device_line,
+    gpu_that_holds,
+    nvidia_driver,
+    slow_format_line,
+)
 from thinking.memory_estimate import MemoryEstimate
 from thinking.prompt_encoder import PromptEncoder
 
@@ -125,6 +132,38 @@ def test_several_gpus_hold_what_one_cannot(machine, tiny_folder):
     device = choose_device(encoder, 500, 20)
     assert device == "auto"
     assert "2 GPUs (NVIDIA H100)" in device_line(device, 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "flags", "is_slow"),
+    [
+        ("bfloat16", "flags\t\t: fpu avx2 avx512f", True),
+        ("bfloat16", "flags\t\t: fpu avx2 avx512_bf16", False),
+        ("bfloat16", "flags\t\t: fpu amx_bf16 amx_tile", False),
+        ("bfloat16", "Features\t: fp asimd asimdhp", True),
+        ("bfloat16", "Features\t: fp asimd bf16", False),
+        ("float16", "flags\t\t: fpu avx512_bf16", True),
+        ("float16", "Features\t: fp asimd asimdhp", False),
+        ("float32", "flags\t\t: fpu", False),
+    ],
+)
+def test_a_format_without_instructions_is_said_to_be_slow(monkeypatch, tmp_path, dtype, flags, is_slow):
+    path = tmp_path / "cpuinfo"
+    path.write_text(f"processor\t: 0\n{flags}\n", encoding="utf-8")
+    monkeypatch.setattr(devices, "_PROCESSOR_FILE", path)
+    line = slow_format_line(torch.device("cpu"), dtype)
+    assert (line is not None) == is_slow
+    assert not is_slow or "--dtype float32" in line
+    assert slow_format_line(torch.device("cuda:0"), dtype) is None
+
+
+def test_the_number_format_decides_what_must_fit(monkeypatch, machine, tiny_folder):
+    asked = []
+    monkeypatch.setattr(devices, "gpu_that_holds", lambda weights, *others: asked.append(weights))
+    machine(OPEN, free=[GB, GB])
+    for dtype in ("bfloat16", "float32", "auto"):
+        choose_device(PromptEncoder.load(str(tiny_folder)), 500, 20, dtype)
+    assert 2 * asked[0] == asked[1] == asked[2] > 0
 
 
 def test_an_empty_model_is_estimated_as_the_loaded_one(tmp_path):

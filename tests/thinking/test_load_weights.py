@@ -28,6 +28,13 @@ def test_a_window_as_long_as_the_context_never_slides(model_type, window, tmp_pa
         check_architecture("a model", AutoConfig.from_pretrained(folder, sliding_window=4095))
 
 
+@pytest.mark.parametrize("dtype", ["auto", "bfloat16", "float16", "float32"])
+def test_weights_have_the_number_format_that_was_asked_for(tiny_folder, dtype):
+    model = load_weights(PromptEncoder.load(str(tiny_folder)), "cpu", dtype)
+    of_files = torch.float32
+    assert {one.dtype for one in model.parameters()} == {of_files if dtype == "auto" else getattr(torch, dtype)}
+
+
 @pytest.mark.parametrize(
     "method", ["awq", "gptq", "bitsandbytes", "compressed-tensors", "hqq", "auto-round", "fp8", "mxfp4", "unheard-of"]
 )

@@ -34,19 +34,19 @@ def check_installed() -> None:
 class InProcess:
     """Keeps `calls.Transport`'s promises with vllm's AsyncLLM. Raises UserError if vLLM cannot load the model.
 
-    tokens_per_row: of the longest row of the run.
+    tokens_per_row: of the longest row of the run. dtype: number format of the weights, "auto" for that of the files.
     """
 
     is_here = True
 
-    def __init__(self, encoder: PromptEncoder, tokens_per_row: int):
+    def __init__(self, encoder: PromptEncoder, tokens_per_row: int, dtype: str = "auto"):
         check_installed()
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         self.counts, self._numbers, self._loop, self._llm = Counter(), count(), Loop(), None
         self._vocabulary = encoder.config.get_text_config(decoder=True).vocab_size
         try:
-            self._llm = self._loop.run(_started(encoder, tokens_per_row))
+            self._llm = self._loop.run(_started(encoder, tokens_per_row, dtype))
         except Exception as error:  # vLLM raises anything, and its engine core has printed why
             self.close()
             raise UserError(
@@ -105,7 +105,7 @@ class InProcess:
             self._llm = None
 
 
-async def _started(encoder: PromptEncoder, tokens_per_row: int):
+async def _started(encoder: PromptEncoder, tokens_per_row: int, dtype: str):
     """vLLM's engine with the model; awaited inside the loop that will use it."""
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
@@ -114,11 +114,12 @@ async def _started(encoder: PromptEncoder, tokens_per_row: int):
     options = {}
     if current_platform.is_cpu():
         options = {"block_size": _CPU_BLOCK, "kv_cache_memory_bytes": _CPU_CACHE_BYTES, "enforce_eager": True}
-    dtype = encoder.config.get_text_config(decoder=True).dtype or encoder.config.dtype
+    if dtype == "auto" and (of_files := encoder.config.get_text_config(decoder=True).dtype or encoder.config.dtype):
+        dtype = str(of_files).removeprefix("torch.")  # vLLM's "auto" would shorten float32
     return AsyncLLM.from_engine_args(
         AsyncEngineArgs(
             model=str(encoder.weights_folder()),
-            dtype="auto" if dtype is None else str(dtype).removeprefix("torch."),  # "auto" would shorten float32
+            dtype=dtype,
             hf_overrides={"head_dtype": "float32"},  # read-outs are projected to the vocabulary in float32
             generation_config="vllm",  # the model's own would add penalties
             logits_processors=["thinking.vllm_engine.processor:OwnDraws"],

@@ -19,14 +19,21 @@ _MOST_BIASES = 1024  # forbidden tokens that vLLM takes as `logit_bias`
 class VllmModel:
     """Keeps `model_interface.ReasoningModel`'s promise; any number of threads may ask at once.
 
-    promises: what the vLLM behind the transport promised. Raises UserError if it cannot serve this run.
+    promises: what the vLLM behind the transport promised. dtype: number format that the weights must have, "auto" for
+    any. Raises UserError if it cannot serve this run.
     """
 
-    def __init__(self, encoder: PromptEncoder, sampling: Sampling, transport: Transport, tokens_per_row: int):
+    def __init__(
+        self, encoder: PromptEncoder, sampling: Sampling, transport: Transport, tokens_per_row: int,
+        dtype: str = "auto",
+    ):  # fmt: skip
         self.encoder, self.transport = encoder, transport
         vocabulary = encoder.config.get_text_config(decoder=True).vocab_size
         forbidden_ids = forbidden_while_thinking(encoder, vocabulary)
         self.promises = transport.promises(Probe(tuple(encoder.encode_plain("Answer:")), tokens_per_row))
+        if dtype not in ("auto", self.promises.dtype):
+            found = f"is {self.promises.dtype}" if self.promises.dtype else "is not known: vLLM does not say it"
+            raise UserError(f"DTYPE = {dtype!r}: the number format of vLLM's weights {found}; start it with --dtype")
         if not self.promises.own_draws and len(forbidden_ids) > _MOST_BIASES and encoder.can_think:
             raise UserError(
                 f"model_name = {encoder.model_name!r}: {len(forbidden_ids):,} tokens may not be in a thought, and a"
@@ -76,12 +83,15 @@ class VllmModel:
         self.transport.close()
 
 
-def connect(engine: str, encoder: PromptEncoder, tokens_per_row: int) -> Transport:
-    """The vLLM that ENGINE names: "vllm" or a server's URL. Raises UserError if it is not there or of no use."""
+def connect(engine: str, encoder: PromptEncoder, tokens_per_row: int, dtype: str = "auto") -> Transport:
+    """The vLLM that ENGINE names: "vllm" or a server's URL. Raises UserError if it is not there or of no use.
+
+    dtype: number format in which vLLM loads the weights; a server has loaded them already.
+    """
     if engine == "vllm":
         from thinking.vllm_engine.in_process import InProcess
 
-        return InProcess(encoder, tokens_per_row)
+        return InProcess(encoder, tokens_per_row, dtype)
     from thinking.vllm_engine.server import Server
 
     return Server(engine, encoder)

@@ -30,9 +30,9 @@ def server(tiny_model):
         yield handler
 
 
-def connected(tiny_model, url, tokens_per_row=400):
-    encoder = tiny_model.encoder
-    return VllmModel(encoder, Sampling(1.0, 1.0, 0), connect(url, encoder, tokens_per_row), tokens_per_row)
+def connected(tiny_model, url, tokens_per_row=400, dtype="auto"):
+    encoder, sampling = tiny_model.encoder, Sampling(1.0, 1.0, 0)
+    return VllmModel(encoder, sampling, connect(url, encoder, tokens_per_row, dtype), tokens_per_row, dtype)
 
 
 def read(tiny_model, url, readouts=LETTERS):
@@ -102,6 +102,21 @@ def test_a_processor_of_another_version(tiny_model, server):
     server.vllm = FakeVllm(tiny_model.engine.model, facts={"version": "old"})
     with pytest.raises(UserError, match="logits processor of another version of this program"):
         connected(tiny_model, server.url)
+
+
+@pytest.mark.parametrize(
+    ("has_processor", "words"),
+    [(True, "is float32; start it with --dtype"), (False, "is not known: vLLM does not say it")],
+)
+def test_weights_in_another_format_than_asked_for(tiny_model, server, has_processor, words):
+    server.vllm = FakeVllm(tiny_model.engine.model, has_processor)
+    with pytest.raises(UserError) as caught:
+        connected(tiny_model, server.url, dtype="bfloat16")
+    assert one_line(caught).startswith(f"DTYPE = 'bfloat16': the number format of vLLM's weights {words}")
+
+
+def test_weights_in_the_format_that_was_asked_for(tiny_model, server):
+    connected(tiny_model, server.url, dtype="float32").close()
 
 
 def without(name):

@@ -34,13 +34,15 @@ from runs import provenance
 from runs.budgets import make_cells
 from runs.computation import compute_records
 from runs.units import make_units
-from thinking.capped_decoding import CappedDecoder
+from thinking.capped_decoding import FORK_TOKENS, CappedDecoder
 from thinking.devices import check_no_gpu_is_left_out, device_line
 from thinking.libraries import prepare_libraries
+from thinking.memory_estimate import VOCABULARY_CHUNK
 from thinking.model_interface import ThoughtRequest
 from thinking.prompt_encoder import PromptEncoder
 from thinking.sampling import Sampling
 from thinking.thoughts import Thought
+from thinking.transformers_engine import float32_product
 
 SAMPLING = Sampling(run_experiment.TEMPERATURE, run_experiment.TOP_P, run_experiment.TOP_K)
 READOUTS = {"answer": answer_readout(4), "p_true": P_TRUE_READOUT}
@@ -291,6 +293,31 @@ def fastest_step(decoder, rows, tokens, steps) -> float:
     return min(found)
 
 
+@torch.inference_mode()
+def projection(bench) -> dict:
+    """A pass of read-outs times a part of the output layer: as the program does it, and with copies in float32.
+
+    Milliseconds, the best of five; and the largest error of a logit against float64, as a share of the largest logit.
+    """
+    weight = bench.load(bench.large).engine.model.get_output_embeddings().weight[:VOCABULARY_CHUNK]
+    torch.manual_seed(0)
+    states = torch.randn(FORK_TOKENS // 2, weight.shape[1], dtype=weight.dtype, device=weight.device)
+    exact = states[:64].double() @ weight.double().T
+    ways = {"as run": float32_product, "copied": lambda one, other: one.float() @ other.float().T}
+    found = {"rows": len(states), "tokens": len(weight)}
+    for name, way in ways.items():
+        seconds = []
+        for _ in range(5):
+            started = time.perf_counter()
+            logits = way(states, weight)
+            if bench.on_gpu:
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+        error = (logits[:64].double() - exact).abs().max() / exact.abs().max()
+        found[name] = {"ms": 1000 * min(seconds), "error": error.item()}
+    return found
+
+
 def whole_run(bench) -> dict:
     """A run of demo questions: seconds of the wall, by kind of pass, and in the device's kernels."""
     model = bench.load(bench.large)
@@ -318,6 +345,7 @@ PARTS = {
     "failed capture": (failed_capture, True),
     "memory": (memory, False),
     "step times": (step_times, False),
+    "projection of read-outs": (projection, False),
     "whole run": (whole_run, False),
 }
 

@@ -22,6 +22,8 @@ def test_all_that_needs_no_cuda_is_measured_and_the_rest_is_null_with_its_reason
     assert [(one["rows"], one["tokens"]) for one in times] == [(3, 16), (3, 70), (9, 16), (9, 70)]
     assert all(one["ms"] > 0 and one["share of the floor"] is None and one["reason"] for one in times)
     assert all((one["measured"] is None) == (one["reason"] is not None) for one in memory)
+    for way in ("as run", "copied"):
+        assert 0 < parts["projection of read-outs"]["result"][way]["error"] < 1e-5
     assert parts["whole run"]["result"]["in kernels"] is None
     printed = capsys.readouterr().out
     assert printed.startswith("Device: CPU")

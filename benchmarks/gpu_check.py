@@ -206,7 +206,7 @@ def memory(bench) -> list[dict]:
     for tokens in bench.step_tokens:
         for rows in bench.memory_rows:
             batch = long_requests(model.encoder, rows, tokens, 24)
-            needed = max(map(model.encoder.tokens_needed, batch))
+            needed = max(model.encoder.tokens_needed(batch))
             model.engine.decoder.release()
             gc.collect()
             return_freed_memory()

@@ -73,10 +73,15 @@ def _rank_of_order(question_id: str, permutation: int, n_orders: int, seed: int)
     permutation %= n_orders
     touched = {}
     for step in range(1, permutation + 1):
-        draw = int(sha256_of([seed, question_id, step]), 16)  # 256 bits: the modulo leaves no bias that matters
-        other = step + draw % (n_orders - step)
+        other = step + _draw(seed, question_id, step) % (n_orders - step)
         touched[step], touched[other] = touched.get(other, other), touched.get(step, step)
     return touched.get(permutation, permutation)
+
+
+@lru_cache(maxsize=1024)  # every order of a question needs the draws of those before it
+def _draw(seed: int, question_id: str, step: int) -> int:
+    """256 bits: a modulo leaves no bias that matters."""
+    return int(sha256_of([seed, question_id, step]), 16)
 
 
 def _order_of_rank(items: list[int], rank: int) -> list[int]:

@@ -105,7 +105,7 @@ class Computation:
 
     def _one_does_not_fit(self, unit, error) -> UserError:
         caps = tuple({cell.answer_budget for cell in self.cells})
-        tokens = self.model.encoder.tokens_needed(answer_request(unit, caps, self.seed))
+        (tokens,) = self.model.encoder.tokens_needed([answer_request(unit, caps, self.seed)])
         memory = ". ".join(str(error).partition("\n")[0].split(". ")[:3])  # what was asked for, what is free
         return UserError(
             f"question {unit.question.question_id!r}: out of memory with one prompt at a time; prompt, thinking budget"

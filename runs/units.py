@@ -1,6 +1,8 @@
 """The units of a run: each thought about every question in each order of its options, the longest question first."""
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from basics.errors import UserError, one_line
 from evaluation_tool import answer_request, confidence_request
@@ -9,6 +11,7 @@ from questions.question import Question
 from runs.budgets import Cell
 
 CLOSE_TO_CONTEXT = 64  # tokens; more than the orders of a question's options can differ in length
+_UNITS_AT_ONCE = 256  # measured at a time: bounds memory
 
 
 @dataclass(frozen=True)
@@ -72,19 +75,19 @@ def _lengths(units, encoder, cells) -> tuple[array, dict[str, int]]:
     A question is measured in the first of its orders. Another order can differ by a token where texts meet, so close
     to the context each order is measured.
     """
-    answer_caps, confidence_caps = _caps(cells)
-    of_question: dict[str, int] = {}
-    too_long: dict[str, int] = {}
-    needed = array("q")
+    caps, first = _caps(cells), {}
     for unit in units:
-        name = unit.question.question_id
-        length = of_question.get(name)
-        if length is None or length > encoder.context_length - CLOSE_TO_CONTEXT:
-            length = of_question[name] = tokens_needed(unit, encoder, answer_caps, confidence_caps)
+        first.setdefault(unit.question.question_id, unit)
+    of_question = dict(zip(first, tokens_needed(list(first.values()), encoder, *caps), strict=True))
+    lengths = array("q", (of_question[unit.question.question_id] for unit in units))
+    close = [index for index, length in enumerate(lengths) if length > encoder.context_length - CLOSE_TO_CONTEXT]
+    for index, length in zip(close, tokens_needed([units[index] for index in close], encoder, *caps), strict=True):
+        lengths[index] = length
+    too_long: dict[str, int] = {}
+    for unit, length in zip(units, lengths, strict=True):
         if length > encoder.context_length:
-            too_long[name] = max(length, too_long.get(name, 0))
-        needed.append(length)
-    return needed, too_long
+            too_long[unit.question.question_id] = max(length, too_long.get(unit.question.question_id, 0))
+    return lengths, too_long
 
 
 def _caps(cells: list[Cell]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -92,14 +95,21 @@ def _caps(cells: list[Cell]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple({cell.answer_budget for cell in cells}), tuple({cell.confidence_budget for cell in cells})
 
 
-def tokens_needed(unit: Unit, encoder, answer_caps: tuple[int, ...], confidence_caps: tuple[int, ...]) -> int:
-    """Tokens of context that the longer of a unit's stages takes, the longest option proposed."""
-    longest_option = max(range(len(unit.options)), key=lambda i: len(encoder.encode_plain(unit.options[i])))
-    requests = (
-        answer_request(unit, answer_caps, 0),
-        confidence_request(unit, longest_option, confidence_caps, 0),
-    )
-    return max(encoder.tokens_needed(request) for request in requests)
+def tokens_needed(
+    units: list[Unit], encoder, answer_caps: tuple[int, ...], confidence_caps: tuple[int, ...]
+) -> Iterator[int]:
+    """Per unit the tokens of context that the longer of its stages takes, the longest option proposed."""
+    for start in range(0, len(units), _UNITS_AT_ONCE):
+        some = units[start : start + _UNITS_AT_ONCE]
+        lengths = map(len, encoder.encode_plain_texts([option for unit in some for option in unit.options]))
+        requests = []
+        for unit in some:
+            of_options = list(islice(lengths, len(unit.options)))
+            longest_option = of_options.index(max(of_options))
+            requests.append(answer_request(unit, answer_caps, 0))
+            requests.append(confidence_request(unit, longest_option, confidence_caps, 0))
+        needed = encoder.tokens_needed(requests)
+        yield from map(max, needed[::2], needed[1::2])
 
 
 def _too_long(length, encoder):

@@ -214,12 +214,15 @@ class PromptEncoder:
     def _with_tags(self, text: str) -> str:
         return text.replace(THINK_OPEN, self.tags[0]).replace(THINK_CLOSE, self.tags[1])
 
-    def tokens_needed(self, request: ThoughtRequest) -> int:
-        """Tokens of context that the request takes at its largest cap: prompt, thought, closing, longest read-out."""
-        cap = max(request.caps)
-        closing = self.encode_closing("capped" if cap else "none")
-        prompt = self.encode_prompt(request.user_text, cap > 0)
-        return len(prompt.ids) + cap + len(closing) + max(map(self._longest_readout, request.readouts.values()))
+    def tokens_needed(self, requests: list[ThoughtRequest]) -> list[int]:
+        """Tokens of context that each takes at its largest cap: prompt, thought, closing, longest read-out."""
+        closing = {cap > 0: len(self.encode_closing("capped" if cap else "none")) for cap in (0, 1)}
+        needed = []
+        user_texts = self.encode_plain_texts([request.user_text for request in requests])
+        for request, user_ids in zip(requests, user_texts, strict=True):
+            cap, longest = max(request.caps), max(map(self._longest_readout, request.readouts.values()))
+            needed.append(sum(map(len, self._frame(cap > 0))) + len(user_ids) + cap + closing[cap > 0] + longest)
+        return needed
 
     def _longest_readout(self, readout: Readout) -> int:
         if readout not in self._readout_lengths:

@@ -17,7 +17,7 @@ def test_units_come_longest_first_and_the_longest_proposed_answer_is_counted(tin
     workload = make_workload([short, long], tiny_model.encoder, make_cells([20], [0.5]))
     assert (workload.units, workload.too_long, workload.remark()) == ([long, short], [], None)
     assert workload.questions == [short.question, long.question]
-    assert workload.tokens_per_row == tiny_model.encoder.tokens_needed(confidence_request(long, 1, (10,), 0))
+    assert [workload.tokens_per_row] == tiny_model.encoder.tokens_needed([confidence_request(long, 1, (10,), 0)])
 
 
 class NarrowEncoder:
@@ -25,12 +25,12 @@ class NarrowEncoder:
 
     context_length = 1000
 
-    def encode_plain(self, text):
-        return [0] * len(text)
+    def encode_plain_texts(self, texts):
+        return [[0] * len(text) for text in texts]
 
-    def tokens_needed(self, request):
-        given, second = re.search(r"needs (\d+)", request.user_text)[1], "A) b" in request.user_text
-        return int(given) + 2 * second
+    def tokens_needed(self, requests):
+        texts = [request.user_text for request in requests]
+        return [int(re.search(r"needs (\d+)", text)[1]) + 2 * ("A) b" in text) for text in texts]
 
 
 def test_close_to_the_context_every_order_is_measured_and_a_question_too_long_in_one_is_left_out_in_all():

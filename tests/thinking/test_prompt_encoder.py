@@ -470,5 +470,9 @@ def test_tokens_needed_is_the_longest_row_that_is_fed(tiny_model):
         for spellings in readout.choices
         for spelling in spellings
     )
-    prompt = len(encoder.encode_prompt(one.user_text, True).ids)
-    assert encoder.tokens_needed(one) == prompt + 40 + len(encoder.encode_closing("capped")) + longest
+    other = ThoughtRequest("Why not?", (0,), readouts, "key")
+    wanted = [
+        len(encoder.encode_prompt(one.user_text, True).ids) + 40 + len(encoder.encode_closing("capped")) + longest,
+        len(encoder.encode_prompt(other.user_text, False).ids) + longest,
+    ]
+    assert encoder.tokens_needed([one, other]) == wanted

@@ -40,7 +40,7 @@ def write_run(folder: Path, cells: list, n_questions: int, n_permutations: int, 
                     line = of_cell[int(rng.integers(N_TEMPLATES))]
                     file.write(line.replace('"#"', f'"question {number}"').replace('"@"', str(permutation)) + "\n")
     names = [{"total_budget": one.total_budget, "answer_thinking_ratio": one.answer_thinking_ratio} for one in cells]
-    write_json(folder / "summary.json", {})
+    write_json(folder / "summary.json", {"cells": []})
     write_json(folder / "config.json", {
         "settings": {"model_name": "made-up"}, "processes": [], "questions": {"used": n_questions},
         "identity": {"cells": names, "n_permutations": n_permutations, "n_thoughts": 1,

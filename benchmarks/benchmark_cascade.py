@@ -9,6 +9,7 @@ benchmark_summary. The records are made up: their figures mean nothing.
 """
 import argparse
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -39,7 +40,7 @@ def write_run(folder: Path, cells: list, n_questions: int, n_permutations: int, 
                     line = of_cell[int(rng.integers(N_TEMPLATES))]
                     file.write(line.replace('"#"', f'"question {number}"').replace('"@"', str(permutation)) + "\n")
     names = [{"total_budget": one.total_budget, "answer_thinking_ratio": one.answer_thinking_ratio} for one in cells]
-    write_json(folder / "summary.json", {})
+    write_json(folder / "summary.json", {"cells": []})
     write_json(folder / "config.json", {
         "settings": {"model_name": "made-up"}, "processes": [], "questions": {"used": n_questions},
         "identity": {"cells": names, "n_permutations": n_permutations, "n_thoughts": 1,
@@ -63,14 +64,14 @@ def timed(what: str, function):
     return result
 
 
-def main() -> None:
-    """Makes the runs, then measures."""
+def main(argv: list[str]) -> int:
+    """Makes the runs, then measures; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n-questions", type=int, default=10_000)
     parser.add_argument("--n-permutations", type=int, default=5)
     parser.add_argument("--total-budgets", type=int, nargs="+", default=[100, 200, 400])
     parser.add_argument("--ratios", type=float, nargs="+", default=[0, 0.25, 0.5, 0.75, 1])
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     cells, rng = make_cells(args.total_budgets, args.ratios), np.random.default_rng(0)
     size = (args.n_questions, args.n_permutations)
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +82,8 @@ def main() -> None:
         tiers, expert_cost = read_costs(COSTS, len(runs))
         timed("search, halves and intervals", lambda: analyse(runs, tiers, expert_cost, TARGET_ERROR, 42))
         print(f"peak memory {peak_megabytes():,.0f} MB")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -14,6 +14,7 @@ import json
 import re
 import resource
 import statistics
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -108,6 +109,8 @@ class Recipe:
         ordered = sorted(outputs.values(), key=lambda output: int(output.request_id.rsplit("_", 1)[1]))
         if len(ordered) != len(prompts):
             raise RuntimeError(f"{len(prompts)} prompts, {len(ordered)} answers")
+        if failed := [output.error for output in ordered if output.error]:
+            raise RuntimeError(f"generate_batch failed on {len(failed)} of {len(prompts)} prompts: {failed[0]}")
         return [_until(output.generated_tokens, stops) for output in ordered]
 
     def _settings(self, limit, stops):
@@ -298,7 +301,7 @@ def best_batch(model, units, cells, args) -> int:
     return min(seconds, key=seconds.get)
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model-name", default=run_experiment.DEMO["model_name"])
@@ -317,12 +320,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--decoding", default="", help="of (d): eager, padded or captured; empty = the best")
     parser.add_argument("--output", type=Path, default=Path("benchmark.json"))
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    """Measures a single cell and a sweep; prints their tables and writes them as JSON."""
-    args = parse_arguments()
+def main(argv: list[str]) -> int:
+    """Measures a single cell and a sweep; prints their tables and writes them as JSON; returns the exit status."""
+    args = parse_arguments(argv)
     torch.set_num_threads(args.threads)
     prepare_libraries()
     model = HuggingFaceModel(PromptEncoder.load(args.model_name), SAMPLING, decoding=args.decoding)
@@ -349,7 +352,8 @@ def main() -> None:
             print("(d) by kind:", run["passes_by_kind"], {k: round(v, 3) for k, v in run["seconds_by_kind"].items()})
             print(f"(d) sampled {run['sampled_tokens']:,}, bound {run['lower_bound_of_sampled_tokens']:,}", floor or "")
         args.output.write_text(json.dumps(result, indent=2), encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -9,6 +9,7 @@ and for the report, and the peak resident memory. The records are made up: their
 import argparse
 import json
 import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -78,14 +79,14 @@ def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main() -> None:
-    """Makes the records, then measures."""
+def main(argv: list[str]) -> int:
+    """Makes the records, then measures; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n-questions", type=int, default=1000)
     parser.add_argument("--n-permutations", type=int, default=5)
     parser.add_argument("--total-budgets", type=int, nargs="+", default=[100, 200, 300, 400])
     parser.add_argument("--ratios", type=float, nargs="+", default=[0, 0.25, 0.5, 0.75, 1])
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     cells, rng = make_cells(args.total_budgets, args.ratios), np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "records.jsonl")
@@ -116,7 +117,8 @@ def main() -> None:
         page = write_report(Path(folder))
         print(f"report {time.perf_counter() - started:.1f} s, {page.stat().st_size / 1e6:,.0f} MB", end="")
         print(f", peak memory with it {peak_megabytes():,.0f} MB")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -60,7 +60,7 @@ PARTS = (
     (TokenTree, "results", "read-outs as distributions"),
     (RequestState, "begin", "requests"),
     (ThoughtReader, "_reading", "readings"),
-    (PromptEncoder, "decode", "decode thoughts"),
+    (PromptEncoder, "decode_all", "decode thoughts"),
     (computation, "answer_request", "requests"),
     (computation, "confidence_request", "requests"),
     (computation, "make_record", "records"),

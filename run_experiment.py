@@ -206,9 +206,7 @@ def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
     from thinking.load_weights import check_architecture
 
     check_architecture(encoder.model_name, encoder.config)
-    device = group.device or choose_device(
-        encoder, workload.tokens_per_row, settings["TOP_K"], settings["DTYPE"]
-    )
+    device = group.device or choose_device(encoder, workload.tokens_per_row, settings["TOP_K"], settings["DTYPE"])
     group.say(device_line(device, group.number))
     group.say("Loading the model ...")
     content = encoder.model_fingerprint()

@@ -113,8 +113,12 @@ def device_line(device, n_processes: int) -> str:
 
 
 def slow_format_line(device: torch.device, dtype: str) -> str | None:
-    """What a run prints if this processor has no instructions for the weights' number format; None if it has."""
-    if device.type != "cpu" or dtype == "float32" or _FORMAT_FLAGS[dtype] & _processor_flags():
+    """What a run prints if this processor has no instructions for the weights' number format.
+
+    None if it has them, if the system does not say what it has, and for formats that every processor has.
+    """
+    flags = _processor_flags()
+    if device.type != "cpu" or dtype not in _FORMAT_FLAGS or not flags or _FORMAT_FLAGS[dtype] & flags:
         return None
     return (
         f"The weights are in {dtype}, which this processor has no instructions for: --dtype float32 computes several"

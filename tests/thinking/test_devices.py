@@ -145,6 +145,8 @@ def test_several_gpus_hold_what_one_cannot(machine, tiny_folder):
         ("float16", "flags\t\t: fpu avx512_bf16", True),
         ("float16", "Features\t: fp asimd asimdhp", False),
         ("float32", "flags\t\t: fpu", False),
+        ("float64", "flags\t\t: fpu", False),
+        ("bfloat16", "a system that names no flags", False),
     ],
 )
 def test_a_format_without_instructions_is_said_to_be_slow(monkeypatch, tmp_path, dtype, flags, is_slow):

@@ -116,7 +116,14 @@ def test_weights_in_another_format_than_asked_for(tiny_model, server, has_proces
 
 
 def test_weights_in_the_format_that_was_asked_for(tiny_model, server):
-    connected(tiny_model, server.url, dtype="float32").close()
+    model = connected(tiny_model, server.url, dtype="float32")
+    try:
+        assert model.identity()["dtype"] == "float32"
+        (expected,) = tiny_model.read_thoughts([request(1, CAPS, LETTERS)])
+        for first, second in zip(model.read_thoughts([request(1, CAPS, LETTERS)])[0], expected, strict=True):
+            assert_same_reading(first, second)
+    finally:
+        model.close()
 
 
 def without(name):

@@ -59,7 +59,7 @@ def metric_intervals(
     intervals = {}
     for name in names:
         too_few = name == "auroc" and _fewest_of_a_class(confidence, is_correct, question_index) < FEWEST_OF_A_CLASS
-        has_interval = observed[name] is not None and not too_few and error[name] > 0
+        has_interval = observed[name] is not None and not too_few and error[name] > metrics.ROUNDING
         values = observed[name], centre[name], error[name]
         intervals[name] = _interval(name, values, n_independent, quantile) if has_interval else None
     for name, cost in utilities.items():

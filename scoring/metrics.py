@@ -8,7 +8,6 @@ boolean raise ValueError too. None stands for a value that does not exist; with 
 A metric with an interval is one function in METRICS. It serves the observed records and every resample of them.
 """
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -20,7 +19,9 @@ N_DRAWS = 1000  # redrawn sets of outcomes behind ece_if_calibrated, >= 1
 INTERVAL_PERCENTILES = (2.5, 97.5)  # ends of every 95% range, percent
 MAX_UNDEFINED_SHARE = 0.05  # of resamples, 0-1; leaving out more would make the interval one of the lucky resamples
 LOG_SCORE_CLIP = 0.005  # half a step of the verbalised confidence: a wrong answer at 1.00 costs 5.3 instead of infinity
-BLOCK_CELLS = 32_000  # array cells worked on at once (256 KB of float64): bounds memory and stays in the cache
+ROUNDING = 1e-12  # a metric whose standard error is at most this does not vary
+BLOCK_CELLS = 16_000  # array cells worked on at once (128 KB of float64): bounds memory and stays in the cache
+BLOCK_SAMPLES = 32  # resamples worked on at once
 
 
 def _checked(
@@ -189,119 +190,86 @@ def risk_coverage_curve(confidence: np.ndarray, is_correct: np.ndarray) -> dict[
 
 
 @dataclass(frozen=True)
-class TieGroups:
-    """Records with equal confidence as groups, in each of several samples of the records.
+class Sums:
+    """What the metrics are made of, in each of several samples of the records; every sum (samples,) floats.
 
-    confidence: (groups,) distinct, descending; the records without one are the last group, NaN. counts, errors:
-    (groups, samples), records and wrong answers of each group, whole numbers as floats; ranked, wrong: their running
-    sums.
+    Of all records: n and n_wrong count them and the wrong answers; risks sums the error rate among the k most confident
+    over the ranks k = 1..n, and wrong_ranks the ranks of the wrong answers, from 1/2 to n - 1/2. Inside a tie group
+    errors are spread evenly and ranks are their mean; missing confidences rank last, as one tie group.
+    Of the records with a confidence: n_given, n_given_wrong; confidence, squared_error and log_loss (nats) sum the
+    values that their metrics average; covered is the largest number of records at or above a threshold whose error rate
+    meets the target. harmonic: the harmonic numbers H(0), H(1), ... up to the largest n.
     """
 
+    n: np.ndarray
+    n_wrong: np.ndarray
+    n_given: np.ndarray
+    n_given_wrong: np.ndarray
     confidence: np.ndarray
-    counts: np.ndarray
-    errors: np.ndarray
-    ranked: np.ndarray
-    wrong: np.ndarray
-
-    @cached_property
-    def n(self) -> np.ndarray:
-        """(samples,) records."""
-        return self.counts.sum(axis=0)
-
-    @cached_property
-    def n_wrong(self) -> np.ndarray:
-        """(samples,) wrong answers."""
-        return self.errors.sum(axis=0)
-
-    @cached_property
-    def harmonic(self) -> np.ndarray:
-        """Harmonic numbers H(0), H(1), ... up to the largest sample's number of records."""
-        return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, self.n.max(initial=0) + 1))])
-
-    @cached_property
-    def aurc(self) -> np.ndarray:
-        """(samples,) AURC, as _aurc says.
-
-        A group of m records, e of them wrong, that follows N records with E wrong adds
-        sum over j = 1..m of (E + j e/m) / (N + j) = e + (E - N e/m) (H(N + m) - H(N)), H the harmonic numbers.
-        """
-        steps = self.harmonic[self.ranked.astype(np.intp)]
-        steps[1:] -= steps[:-1].copy()
-        before = (self.counts - self.ranked) * (self.errors / np.maximum(self.counts, 1))
-        before += self.wrong
-        before -= self.errors
-        return (self.n_wrong + np.einsum("gr,gr->r", before, steps)) / self.n
-
-    @cached_property
-    def given(self) -> "TieGroups":
-        """The groups that have a confidence."""
-        known = slice(int((~np.isnan(self.confidence)).sum()))
-        parts = (self.confidence, self.counts, self.errors, self.ranked, self.wrong)
-        return TieGroups(*(part[known] for part in parts))
+    squared_error: np.ndarray
+    log_loss: np.ndarray
+    wrong_ranks: np.ndarray
+    risks: np.ndarray
+    covered: np.ndarray
+    harmonic: np.ndarray
 
 
 # Each of the next functions returns (samples,) floats. A metric without a value is 0/0 in its formula, which is NaN.
 
 
-def _accuracy(groups: TieGroups, target_error: float) -> np.ndarray:
+def _accuracy(sums: Sums) -> np.ndarray:
     """Share of correct answers over all records, in [0, 1]."""
-    return (groups.n - groups.n_wrong) / groups.n
+    return (sums.n - sums.n_wrong) / sums.n
 
 
-def _brier(groups: TieGroups, target_error: float) -> np.ndarray:
+def _brier(sums: Sums) -> np.ndarray:
     """Mean squared difference of confidence and correctness, in [0, 1], lower is better (Brier 1950)."""
-    given = groups.given
-    values, correct = given.confidence, given.counts - given.errors
-    return (values**2 @ given.counts + (1 - 2 * values) @ correct) / given.n
+    return sums.squared_error / sums.n_given
 
 
-def _log_score(groups: TieGroups, target_error: float) -> np.ndarray:
+def _log_score(sums: Sums) -> np.ndarray:
     """Mean negative log-likelihood of the outcomes, in nats, 0 or more, lower is better (Good 1952).
 
     Confidences are clipped to LOG_SCORE_CLIP from 0 and 1: without it a single wrong answer at 1.00 is infinity.
     """
-    given = groups.given
-    clipped = np.clip(given.confidence, LOG_SCORE_CLIP, 1 - LOG_SCORE_CLIP)
-    return -(np.log(clipped) @ (given.counts - given.errors) + np.log1p(-clipped) @ given.errors) / given.n
+    return sums.log_loss / sums.n_given
 
 
-def _auroc(groups: TieGroups, target_error: float) -> np.ndarray:
+def _auroc(sums: Sums) -> np.ndarray:
     """Probability that a correct answer carries more confidence than a wrong one, ties counting half.
 
     In [0, 1], 0.5 is chance. No value when all answers are correct or all are wrong. Of the records with a confidence.
     """
-    given = groups.given
-    correct, n_wrong = given.counts - given.errors, given.n_wrong
-    n_correct = correct.sum(axis=0)
-    # sum of correct (n_wrong - wrong + errors / 2), without arrays for the parts
-    ranked_rightly = n_correct * n_wrong - np.einsum("gr,gr->r", correct, given.wrong)
-    ranked_rightly += np.einsum("gr,gr->r", correct, given.errors) / 2
-    return ranked_rightly / (n_correct * n_wrong)
+    # The rank of a wrong answer is the number of records before it, with half of those tied. Among wrong answers alone
+    # these sum to half their number squared; what remains are the right answers before wrong ones.
+    n_correct = sums.n_given - sums.n_given_wrong
+    of_missing = (sums.n_wrong - sums.n_given_wrong) * (sums.n_given + sums.n) / 2
+    rightly_ranked = sums.wrong_ranks - of_missing - sums.n_given_wrong**2 / 2
+    return rightly_ranked / (n_correct * sums.n_given_wrong)
 
 
-def _aurc(groups: TieGroups, target_error: float) -> np.ndarray:
+def _aurc(sums: Sums) -> np.ndarray:
     """Mean over ranks k = 1..n of the error rate among the k most confident answers, in [0, 1], lower is better.
 
     The empirical area under the risk-coverage curve (Geifman, Uziel and El-Yaniv 2019, arXiv 1805.08206). Inside a tie
     group errors are spread evenly: the exact mean over all orders of the tied records. Missing confidences rank last,
     as one tie group. Libraries that integrate the curve by trapezoids, or leave out the last rank, give other numbers.
     """
-    return groups.aurc
+    return sums.risks / sums.n
 
 
-def _e_aurc(groups: TieGroups, target_error: float) -> np.ndarray:
+def _e_aurc(sums: Sums) -> np.ndarray:
     """Excess AURC: AURC minus the least that any ranking of the same answers has, in [0, 1], lower is better.
 
     The least is that of every right answer before every wrong one: with c right answers of n, the sum over k > c of
     (k - c) / k, divided by n (Geifman, Uziel and El-Yaniv 2019, with the sum instead of its limit).
     """
-    n, n_wrong = groups.n, groups.n_wrong
-    n_correct = n - n_wrong
-    steps = groups.harmonic[n.astype(np.intp)] - groups.harmonic[n_correct.astype(np.intp)]
-    return np.maximum(groups.aurc - (n_wrong - n_correct * steps) / n, 0)  # rounding may go below
+    n_correct = sums.n - sums.n_wrong
+    steps = sums.harmonic[sums.n.astype(np.intp)] - sums.harmonic[n_correct.astype(np.intp)]
+    return np.maximum(sums.risks - (sums.n_wrong - n_correct * steps), 0) / sums.n  # rounding may go below
 
 
-def _augrc(groups: TieGroups, target_error: float) -> np.ndarray:
+def _augrc(sums: Sums) -> np.ndarray:
     """Area under the generalised risk-coverage curve, in [0, 1/2], lower is better (Traub et al., arXiv 2407.01032).
 
     The generalised risk at a threshold is the share of all n records that are used and wrong: the probability that an
@@ -309,26 +277,22 @@ def _augrc(groups: TieGroups, target_error: float) -> np.ndarray:
     straight between thresholds, so errors are spread evenly inside a tie group. Missing confidences rank last, as one
     tie group. With all records ranked so, it is (1 - AUROC) acc (1 - acc) + (1 - acc)^2 / 2.
     """
-    return np.einsum("gr,gr->r", groups.counts, groups.wrong - groups.errors / 2) / groups.n**2
+    return (sums.n * sums.n_wrong - sums.wrong_ranks) / sums.n**2
 
 
-def _overconfidence(groups: TieGroups, target_error: float) -> np.ndarray:
+def _overconfidence(sums: Sums) -> np.ndarray:
     """Mean confidence minus accuracy, in [-1, 1]; negative is underconfident. Of the records with a confidence."""
-    given = groups.given
-    return given.confidence @ given.counts / given.n - (given.n - given.n_wrong) / given.n
+    return (sums.confidence - (sums.n_given - sums.n_given_wrong)) / sums.n_given
 
 
-def _coverage_at_target(groups: TieGroups, target_error: float) -> np.ndarray:
-    """Largest share of all n answers whose group {confidence >= threshold} has an error rate <= target_error.
+def _coverage_at_target(sums: Sums) -> np.ndarray:
+    """Largest share of all n answers whose group {confidence >= threshold} has an error rate <= the target.
 
     In [0, 1]; 0.0 when no threshold reaches the target. Only whole tie groups: a threshold cannot split them. Missing
     confidences count in n and are never above a threshold. Empirical: the threshold is chosen on the answers it is
     judged by, so new answers will on average err more often.
     """
-    ranked, wrong = groups.given.ranked, groups.given.wrong
-    # Risks are quotients of counts, correctly rounded, so 1 error in 20 meets a target of 0.05 exactly.
-    covered = np.where(wrong / np.maximum(ranked, 1) <= target_error, ranked, 0)
-    return covered.max(axis=0, initial=0) / groups.n
+    return sums.covered / sums.n
 
 
 METRICS = {
@@ -380,19 +344,84 @@ def resampled_metrics(
     have a confidence, the others all records.
     """
     confidence, is_correct = _checked(confidence, is_correct, missing_allowed=True)
-    thresholds, group = _tie_groups(confidence)
-    shape = (len(thresholds), question_weights.shape[1])
-    counts_by_question = csr_array((np.ones(len(group)), (group, question_index)), shape)
-    errors_by_question = csr_array(((~is_correct).astype(float), (group, question_index)), shape)
-    block = max(1, BLOCK_CELLS // max(shape))
+    n_questions = question_weights.shape[1]
+    sums_by_question = _sums_by_question(confidence, is_correct, question_index, n_questions)
+    stretches = _stretches(confidence, is_correct, question_index, n_questions)
     parts = []
-    for start in range(0, len(question_weights), block):
-        weights = question_weights[start : start + block].T.astype(float)
-        counts, errors = counts_by_question @ weights, errors_by_question @ weights
-        groups = TieGroups(thresholds, counts, errors, np.cumsum(counts, axis=0), np.cumsum(errors, axis=0))
+    for start in range(0, len(question_weights), BLOCK_SAMPLES):
+        weights = np.ascontiguousarray(question_weights[start : start + BLOCK_SAMPLES].T, dtype=float)
+        sums = _sums(sums_by_question, stretches, weights, target_error)
         with np.errstate(invalid="ignore"):
-            parts.append({name: metric(groups, target_error) for name, metric in METRICS.items()})
+            parts.append({name: metric(sums) for name, metric in METRICS.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in METRICS}
+
+
+def _sums_by_question(confidence, is_correct, question_index, n_questions):
+    """(7, n_questions) the sums of Sums that do not depend on ranks, in its order, of each question's own records."""
+    has, is_wrong = ~np.isnan(confidence), ~is_correct
+    given = np.where(has, confidence, 0.0)
+    clipped = np.clip(given, LOG_SCORE_CLIP, 1 - LOG_SCORE_CLIP)
+    log_loss = -np.where(is_correct, np.log(clipped), np.log1p(-clipped))
+    terms = (np.ones(len(has)), is_wrong, has, has & is_wrong, given, has * (given - is_correct) ** 2, has * log_loss)
+    return np.stack([np.bincount(question_index, term, n_questions) for term in terms])
+
+
+def _stretches(confidence, is_correct, question_index, n_questions):
+    """The ranking, most confident first, in stretches that end with a tie group in which an answer is wrong.
+
+    Returns pairs of sparse matrices that count records per question, for at most BLOCK_CELLS / BLOCK_SAMPLES stretches:
+    (2 stretches, n_questions) a stretch's records before that group and those in it, in turns; (stretches, n_questions)
+    the wrong answers. Records behind the last wrong answer are in none.
+    """
+    thresholds, group = _tie_groups(confidence)
+    is_wrong = ~is_correct
+    has_wrong = np.bincount(group[is_wrong], minlength=len(thresholds)) > 0
+    stretch_of_group = np.cumsum(has_wrong) - has_wrong
+    n_stretches = int(has_wrong.sum())
+    row = (2 * stretch_of_group + has_wrong)[group]
+    counts = _by_question(row, question_index, row < 2 * n_stretches, (2 * n_stretches, n_questions))
+    errors = _by_question(stretch_of_group[group], question_index, is_wrong, (n_stretches, n_questions))
+    step = max(1, BLOCK_CELLS // BLOCK_SAMPLES)
+    return [(counts[2 * at : 2 * (at + step)], errors[at : at + step]) for at in range(0, n_stretches, step)]
+
+
+def _by_question(row, question_index, is_counted, shape):
+    """Sparse (rows, questions) counts of the records that are counted."""
+    return csr_array((np.ones(is_counted.sum()), (row[is_counted], question_index[is_counted])), shape)
+
+
+def _sums(sums_by_question, stretches, weights, target_error) -> Sums:
+    """weights: (n_questions, samples) floats.
+
+    A tie group of m records, e of them wrong, at ranks b + 1 to b + m adds to the risks, at its own ranks and all later
+    ones, e (1 + H(n) - H(b + m) - (H(b + m) - H(b)) b / m) in all. A group without a wrong answer adds nothing, and the
+    best threshold is just before a group with one or behind the last record: only the ends of stretches are looked at.
+    """
+    n, n_wrong, n_given, n_given_wrong, *means = sums_by_question @ weights
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n.max(initial=0) + 1))])
+    risks, wrong_ranks, covered = n_wrong * (1 + harmonic[n.astype(np.intp)]), np.zeros_like(n), np.zeros_like(n)
+    ranked, wrong = np.zeros_like(n), np.zeros_like(n)
+    for counts_by_question, errors_by_question in stretches:
+        ends, errors = counts_by_question @ weights, errors_by_question @ weights
+        ends[0] += ranked
+        ends = np.cumsum(ends, axis=0)
+        before, through = ends[0::2], ends[1::2]
+        wrong_before = wrong + np.cumsum(errors, axis=0) - errors
+        covered = np.maximum(covered, _most_covered(before, wrong_before, target_error))
+        wrong_ranks += np.einsum("gs,gs->s", errors, before + through) / 2
+        harmonics = harmonic[ends.astype(np.intp)]
+        steps = (harmonics[1::2] - harmonics[0::2]) * (before / np.maximum(through - before, 1))
+        risks -= np.einsum("gs,gs->s", errors, harmonics[1::2] + steps)
+        ranked, wrong = through[-1], wrong_before[-1] + errors[-1]
+    covered = np.maximum(covered, _most_covered(n_given[None], n_given_wrong[None], target_error))
+    risks = np.clip(risks, 0, n)  # rounding may go beyond
+    return Sums(n, n_wrong, n_given, n_given_wrong, *means, wrong_ranks, risks, covered, harmonic)
+
+
+def _most_covered(ranked, wrong, target_error):
+    """Largest of the (thresholds, samples) numbers of records whose error rate meets the target, per sample."""
+    # Risks are quotients of counts, correctly rounded, so 1 error in 20 meets a target of 0.05 exactly.
+    return np.where(wrong / np.maximum(ranked, 1) <= target_error, ranked, 0).max(axis=0)
 
 
 def _interval(values: np.ndarray) -> dict[str, float]:
@@ -445,7 +474,7 @@ def max_t(differences: np.ndarray, resampled: np.ndarray, n_questions: int) -> t
 def standard_errors(resampled: np.ndarray, n_questions: int) -> np.ndarray:
     """(m,) standard errors of m values from their (m, resamples), without NaN; 0.0 for a value that does not vary."""
     errors = resampled.std(axis=1, ddof=1) * np.sqrt(n_questions / (n_questions - 1))
-    return np.where(errors > 1e-12, errors, 0.0)
+    return np.where(errors > ROUNDING, errors, 0.0)
 
 
 def critical_value(largest_t: np.ndarray, n_questions: int) -> float:

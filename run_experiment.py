@@ -265,11 +265,14 @@ def compute_all(computation: Computation, units: list[Unit], group) -> None:
 
 def compute_units(computation: Computation, share: list[Unit], group, report) -> None:
     """Computes the units of this process. report: takes what is new, as `ShareProgress` reports it."""
+    from thinking.libraries import rare_garbage_collection
+
     progress = ShareProgress(report, len(share), most_tokens(computation.cells))
     computation.watch(lambda tokens: progress.sampled(tokens, computation.batch_size))
-    for batch in computation.batches(share):
-        progress.finished(*batch)
-        group.check()
+    with rare_garbage_collection():
+        for batch in computation.batches(share):
+            progress.finished(*batch)
+            group.check()
 
 
 def compute_share(prepared: PreparedRun, group) -> dict:

@@ -29,6 +29,7 @@ from runs.budgets import make_cells
 from runs.computation import Computation, open_journal
 from runs.earlier_records import EarlierRecords
 from runs.journal import Journal
+from thinking.libraries import rare_garbage_collection
 from thinking.prompt_encoder import PromptEncoder
 from thinking.readout_tree import TokenTree
 from thinking.thought_reader import RequestState, ThoughtReader, forbidden_while_thinking
@@ -166,7 +167,8 @@ def measure(path: Path, encoder: PromptEncoder, n_permutations: int) -> dict:
         journal = open_journal(Path(folder, "records.jsonl"), workload.units, cells)
         n_records = len(workload.units) * len(cells)
         run = Computation(InstantModel(encoder, engine), EarlierRecords(cells), SEED, ROWS, journal, n_records)
-        sampled = sum(tokens for _, tokens in run.batches(workload.units))
+        with rare_garbage_collection():
+            sampled = sum(tokens for _, tokens in run.batches(workload.units))
         wall = time.perf_counter() - started_wall
         total = time.process_time() - started - watch.seconds.pop("engine")
         journal_bytes = journal.path.stat().st_size

@@ -75,17 +75,17 @@ def _lengths(units, encoder, cells) -> tuple[array, dict[str, int]]:
     A question is measured in the first of its orders. Another order can differ by a token where texts meet, so close
     to the context each order is measured.
     """
-    caps, first = _caps(cells), {}
+    caps, context, first = _caps(cells), encoder.context_length, {}
     for unit in units:
         first.setdefault(unit.question.question_id, unit)
     of_question = dict(zip(first, tokens_needed(list(first.values()), encoder, *caps), strict=True))
     lengths = array("q", (of_question[unit.question.question_id] for unit in units))
-    close = [index for index, length in enumerate(lengths) if length > encoder.context_length - CLOSE_TO_CONTEXT]
+    close = [index for index, length in enumerate(lengths) if length > context - CLOSE_TO_CONTEXT]
     for index, length in zip(close, tokens_needed([units[index] for index in close], encoder, *caps), strict=True):
         lengths[index] = length
     too_long: dict[str, int] = {}
     for unit, length in zip(units, lengths, strict=True):
-        if length > encoder.context_length:
+        if length > context:
             too_long[unit.question.question_id] = max(length, too_long.get(unit.question.question_id, 0))
     return lengths, too_long
 

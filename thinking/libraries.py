@@ -1,5 +1,8 @@
-"""What this program changes in the libraries that it uses, for the whole process; no import changes any of it."""
+"""What this program changes in Python and the libraries that it uses, for the whole process; no import changes any."""
 import ctypes
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
@@ -9,6 +12,7 @@ from basics.hub_faults import limit_hub_waits
 # Of glibc's mallopt
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _NEVER_TRIM = 2**31 - 1
+_YOUNG_OBJECTS = 10_000  # between two collections; Python has 700
 
 
 def prepare_libraries() -> None:
@@ -31,3 +35,20 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return bool(mallopt(_TRIM_THRESHOLD, _NEVER_TRIM) and mallopt(_MMAP_MAX, 0))
+
+
+@contextmanager
+def rare_garbage_collection() -> Iterator[None]:
+    """Inside, Python's garbage collector runs seldom, and leaves alone what exists already: modules, model, questions.
+
+    Records hold no cycles, so they are freed without it, and it would go through everything again and again
+    (docs/decisions.md). Afterwards it is as before, so a notebook keeps no model that nobody uses.
+    """
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()

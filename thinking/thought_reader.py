@@ -1,5 +1,7 @@
 """From requests to readings, the same for every engine: prompts, places, closings, and the audit of what came back."""
 from dataclasses import dataclass
+from itertools import compress, count
+from operator import ne
 
 import numpy as np
 
@@ -56,9 +58,21 @@ class RequestState:
         return self.thought.broken_at is not None and self.thought.broken_at <= cap
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A thought cut at one cap: its tokens, how it ends there, and where its read-outs are read."""
+
+    cap: int
+    thinking_ids: list[int]
+    stopped: str
+    is_broken: bool
+    prompt: Prompt
+    place: Place
+
+
 def _shared_length(one: list[int], other: list[int]) -> int:
     """How many tokens both begin with."""
-    differing = (place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1])
+    differing = compress(count(), map(ne, one, other))
     return next(differing, min(len(one), len(other)))
 
 
@@ -82,21 +96,13 @@ class ThoughtReader:
         self.engine.think([state.thought for state in states])
         for state in states:
             self._audit(state.thought)
-        places = [self._places(state) for state in states]
+        cuts = [self._cuts(state) for state in states]
         # A thought that closed itself has equal places at all larger caps, so it is read once.
-        readable = {
-            place.key: place
-            for state, of_request in zip(states, places, strict=True)
-            for cap, place in zip(state.request.caps, of_request, strict=True)
-            if not state.is_broken_at(cap)
-        }
-        found, texts = self._found(readable), self._texts(states)
+        found = self._found({cut.place.key: cut.place for of_one in cuts for cut in of_one if not cut.is_broken})
+        texts = self._texts(cuts)
         return [
-            [
-                self._reading(state, cap, place.tree, None if state.is_broken_at(cap) else found[place.key], texts)
-                for cap, place in zip(state.request.caps, of_request, strict=True)
-            ]
-            for state, of_request in zip(states, places, strict=True)
+            [self._reading(cut, None if cut.is_broken else found[cut.place.key], texts) for cut in of_one]
+            for of_one in cuts
         ]
 
     def _found(self, readable: dict) -> dict:
@@ -111,13 +117,9 @@ class ThoughtReader:
             found |= zip(keys, trees[0].results(np.stack(values)), strict=True)
         return found
 
-    def _texts(self, states: list[RequestState]) -> dict[tuple[int, int], str]:
+    def _texts(self, cuts: list[list[Cut]]) -> dict[tuple[int, int], str]:
         """What the thoughts say at their caps, by thought and number of tokens."""
-        thinking = {}
-        for state in states:
-            for cap in state.request.caps:
-                ids = state.thinking_at(cap)
-                thinking[id(state.thought), len(ids)] = ids
+        thinking = {(id(cut.place.thought), len(cut.thinking_ids)): cut.thinking_ids for one in cuts for cut in one}
         return dict(zip(thinking, self.encoder.decode_all(list(thinking.values())), strict=True))
 
     def _audit(self, thought: Thought) -> None:
@@ -140,16 +142,19 @@ class ThoughtReader:
                 " not be in a thought; the engine does not mask tokens"
             )
 
-    def _places(self, state: RequestState) -> list[Place]:
+    def _cuts(self, state: RequestState) -> list[Cut]:
         tree = self._tree(state.request.readouts)
-        return [self._place(state, cap, tree) for cap in state.request.caps]
+        return [self._cut(state, cap, tree) for cap in state.request.caps]
 
-    def _place(self, state: RequestState, cap: int, tree: TokenTree) -> Place:
+    def _cut(self, state: RequestState, cap: int, tree: TokenTree) -> Cut:
+        thinking_ids, stopped = state.thinking_at(cap), state.stopped_at(cap)
         if cap == 0:
-            tail = tuple(state.closed_prompt.ids[state.shared_length :])
-            return Place(state.thought, state.shared_length, tail, tree)
-        length = len(state.open_prompt.ids) + len(state.thinking_at(cap))
-        return Place(state.thought, length, self._closings[state.stopped_at(cap)], tree)
+            prompt, tail = state.closed_prompt, tuple(state.closed_prompt.ids[state.shared_length :])
+            place = Place(state.thought, state.shared_length, tail, tree)
+        else:
+            prompt, length = state.open_prompt, len(state.open_prompt.ids) + len(thinking_ids)
+            place = Place(state.thought, length, self._closings[stopped], tree)
+        return Cut(cap, thinking_ids, stopped, state.is_broken_at(cap), prompt, place)
 
     def _tree(self, readouts: dict[str, Readout]) -> TokenTree:
         """One tree per set of read-outs, so that its id can be part of a place's key."""
@@ -160,25 +165,22 @@ class ThoughtReader:
         return self._trees[key]
 
     def _reading(
-        self, state: RequestState, cap: int, tree: TokenTree, results: dict[str, ReadoutResult | None] | None,
-        texts: dict[tuple[int, int], str],
-    ) -> Reading:  # fmt: skip
-        """results: of the tree's read-outs; None if the thought is broken at the cap. texts: of `_texts`."""
-        thinking_ids, stopped, is_broken = state.thinking_at(cap), state.stopped_at(cap), results is None
-        readouts = dict.fromkeys(tree.spellings) if is_broken else results
-        error = None
-        if is_broken:
-            error = f"logits not finite at thinking token {state.thought.broken_at}"
+        self, cut: Cut, results: dict[str, ReadoutResult | None] | None, texts: dict[tuple[int, int], str]
+    ) -> Reading:
+        """results: of the cut's read-outs; None if it is broken. texts: of `_texts`."""
+        tree, thought = cut.place.tree, cut.place.thought
+        readouts, error = dict.fromkeys(tree.spellings) if cut.is_broken else results, None
+        if cut.is_broken:
+            error = f"logits not finite at thinking token {thought.broken_at}"
         elif None in readouts.values():
             error = "logits not finite in the read-out of " + ", ".join(n for n, r in readouts.items() if r is None)
-        prompt = state.open_prompt if cap else state.closed_prompt
         return Reading(
-            cap=cap,
-            thinking_ids=thinking_ids,
-            thinking=texts[id(state.thought), len(thinking_ids)],
-            stopped=None if is_broken else stopped,
-            prompt_tokens=len(prompt.ids) - prompt.injected_tokens,
-            injected_tokens=prompt.injected_tokens + len(self._closings[stopped]),
+            cap=cut.cap,
+            thinking_ids=cut.thinking_ids,
+            thinking=texts[id(thought), len(cut.thinking_ids)],
+            stopped=None if cut.is_broken else cut.stopped,
+            prompt_tokens=len(cut.prompt.ids) - cut.prompt.injected_tokens,
+            injected_tokens=cut.prompt.injected_tokens + len(self._closings[cut.stopped]),
             readout_tokens=len(tree.tokens),
             readouts=readouts,
             error=error,

@@ -1,12 +1,16 @@
-"""What the program changes in its libraries, in another process: this one has changed it already."""
+"""What the program changes in its libraries, mostly in another process: this one has changed it already."""
+import gc
 import json
 import os
 import platform
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
+
+from thinking.libraries import rare_garbage_collection
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,3 +80,22 @@ def test_memory_that_is_kept_is_not_cleared_again_for_every_step():
     assert (found["keep"][0], found["leave"][0]) == ("True", "None")
     assert int(found["keep"][1]) < 100
     assert int(found["leave"][1]) > 1000  # else there is nothing to keep, and the call can go
+
+
+def test_the_garbage_collector_leaves_alone_what_existed_before_and_only_inside():
+    class Old:
+        """Part of a cycle, so only the collector can free it."""
+
+        def __init__(self):
+            self.itself = self
+
+    weak, thresholds = weakref.ref(old := Old()), gc.get_threshold()
+    with pytest.raises(ValueError, match="of a run"), rare_garbage_collection():
+        del old
+        gc.collect()
+        assert weak() is not None
+        assert gc.get_threshold()[0] > thresholds[0]
+        raise ValueError("of a run")
+    gc.collect()
+    assert weak() is None
+    assert gc.get_threshold() == thresholds

@@ -42,7 +42,7 @@ from runs.earlier_records import EarlierRecords
 from runs.in_flight import ComputationInFlight
 from runs.journal import read_records
 from runs.units import make_units, make_workload
-from thinking.libraries import prepare_libraries
+from thinking.libraries import keep_freed_memory, prepare_libraries
 from thinking.prompt_encoder import PromptEncoder
 from thinking.vllm_engine.in_process import InProcess
 from thinking.vllm_engine.model import VllmModel
@@ -318,6 +318,7 @@ def make_runs(arguments, encoder, cells, tokens_per_row, stack) -> tuple[Runs, H
     if chosen - {"vllm"}:
         ours = HuggingFaceModel(encoder, SAMPLING, "cpu")
         ours.reserve(tokens_per_row)
+        keep_freed_memory()  # as a run on a CPU does; all arms of this process have it
         runs["ours"] = partial(run_records, Computation, ours, cells, rows)
         runs["recipe"] = partial(run_transformers, ours, cells, rows, math.inf)
         runs["continuous"] = partial(run_transformers, ours, cells, "continuous", arguments.limit)

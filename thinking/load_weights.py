@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from basics.errors import UserError
 from basics.hub_faults import HUB_ERRORS, hub_fault
 from thinking.capped_decoding import CappedDecoder
-from thinking.prompt_encoder import PromptEncoder, hub_page, unusable
+from thinking.model_files import hub_page, unusable
+from thinking.prompt_encoder import PromptEncoder
 from thinking.sampling import Sampling
 from thinking.slot_cache import Fork
 from thinking.thoughts import Thought

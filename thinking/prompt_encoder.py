@@ -4,9 +4,9 @@ Models that no engine can run are refused here.
 """
 import hashlib
 import json
-import re
 import secrets
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -15,14 +15,10 @@ from transformers import AutoConfig, AutoTokenizer
 from basics.errors import UserError
 from basics.hub_faults import HUB_ERRORS, fetched, hub_fault
 from thinking.bounded_text import TextError, bounded_text
+from thinking.model_files import SMALL_FILES, check_name, check_no_adapter, hub_page, unusable, weight_files
 from thinking.model_interface import Readout, ThoughtRequest
+from thinking.think_tags import THINK_CLOSE, THINK_OPEN, is_marker, opens_another_block, tags_of
 
-THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
-# Tags of other models' think blocks: Seed-OSS, Magistral, and models tuned with tags of their own
-_TAGS = (
-    (THINK_OPEN, THINK_CLOSE), ("<seed:think>", "</seed:think>"), ("[THINK]", "[/THINK]"), ("<thought>", "</thought>"),
-    ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"),
-)  # fmt: skip
 OPENING = "<think>\n"
 NATURAL_CLOSING = "</think>\n\n"
 # Qwen's own early-stopping text: "Thinking Budget" in the Qwen3 report (arXiv 2505.09388, section 4.3)
@@ -32,13 +28,7 @@ CAPPED_CLOSING = (
 )
 UNASKED_BLOCK_CLOSING = "\n</think>\n\n"  # for templates that open a think block although told not to
 
-_SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]  # all of a model but its weights
-
 _USER_TEXT_MARK, _ASSISTANT_TEXT_MARK = "USER-TEXT-STANDS-HERE", "ASSISTANT-TEXT-STANDS-HERE"
-_BARS = re.compile("<[|\uff5c][^<>]*[|\uff5c]>")  # U+FF5C is the wide bar of DeepSeek's vocabularies
-_THINK_TAGS = "|".join(re.escape(tag) for pair in _TAGS for tag in pair)
-_MARKER = re.compile(rf"{_BARS.pattern}|</?(tool_call|tool_response)>|{_THINK_TAGS}")
-_TURN_BEGINS = re.compile(r"\b(?:assistant|model|bot|response)\b|</\w+>|\[/\w+\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,10 +53,10 @@ class PromptEncoder:
         self.control_tokens = {
             token_id: added.content
             for token_id, added in self.tokenizer.added_tokens_decoder.items()
-            if added.special or _is_marker(added.content, str(tokenizer.chat_template))
+            if added.special or is_marker(added.content, str(tokenizer.chat_template))
         }
         id_of = {text: token_id for token_id, text in self.control_tokens.items()}
-        self.tags = _tags_of(str(tokenizer.chat_template), id_of)
+        self.tags = tags_of(str(tokenizer.chat_template), id_of)
         self.think_open_id, self.think_close_id = map(id_of.get, self.tags)  # None: no such token
         self._plain_tokenizer = _without_tokens(self.tokenizer, set(self.control_tokens.values()))
         self._readout_lengths: dict[Readout, int] = {}
@@ -78,11 +68,11 @@ class PromptEncoder:
     def load(cls, model_name: str) -> "PromptEncoder":
         """From a hub id or a local folder. Raises UserError if it cannot be loaded or cannot be run."""
         folder = Path(model_name).expanduser()
-        _check_name(model_name, folder)
+        check_name(model_name, folder)
         try:
             if not folder.is_dir():
-                folder = fetched(model_name, _SMALL_FILES)
-            _check_no_adapter(model_name, folder)
+                folder = fetched(model_name, SMALL_FILES)
+            check_no_adapter(model_name, folder)
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except UserError:
@@ -97,7 +87,7 @@ class PromptEncoder:
     def weights_folder(self) -> Path:
         """The folder of the model with its weights in it. Raises what `fetched` raises."""
         if not self._is_local():
-            fetched(self.model_name, _weight_files(self.folder), revision=self.folder.name)
+            fetched(self.model_name, weight_files(self.folder), revision=self.folder.name)
         return self.folder
 
     def _is_local(self) -> bool:
@@ -146,19 +136,27 @@ class PromptEncoder:
     def prompt_around(self, user_ids: list[int], thinking: bool) -> Prompt:
         """The prompt of a user's text, given its ids by `encode_plain_texts`. They never merge with the ids around."""
         before, after, added = self._frame(thinking)
-        ids = [*before, *user_ids, *after, *added]
-        assert self._block_is_open_in(ids) == thinking, "the think block is not as the cap asks for"
-        return Prompt(ids, len(added))
+        return Prompt([*before, *user_ids, *after, *added], len(added))
 
     def _frame(self, thinking: bool) -> tuple[list[int], list[int], list[int]]:
-        """Ids before the user's text, after it, and those after the template's: encoded once."""
+        """Ids before the user's text, after it, and those after the template's: encoded once.
+
+        Raises UserError if the think block is then not as `thinking` says, whatever the user's text, which has no tag.
+        """
         if thinking not in self._frames:
             before, after = self._turn[thinking]
             opening = "" if self._is_open(after) else OPENING
             if not thinking:
                 opening = OPENING if self._opens_by_itself else ""
                 opening += UNASKED_BLOCK_CLOSING if self._is_open(after) or opening else ""
-            self._frames[thinking] = tuple(map(self.encode_control, (before, after, self._with_tags(opening))))
+            frame = tuple(map(self.encode_control, (before, after, self._with_tags(opening))))
+            if self._block_is_open_in([*chain(*frame)]) != thinking:
+                how, state = ("with", "closed") if thinking else ("without", "open")
+                raise UserError(
+                    f"model_name = {self.model_name!r}: a prompt {how} thinking is not possible, since what its chat"
+                    f" template puts around a question has {' or '.join(self.tags)} so that a think block is {state}"
+                )
+            self._frames[thinking] = frame
         return self._frames[thinking]
 
     def encode_plain(self, text: str) -> list[int]:
@@ -281,7 +279,7 @@ class PromptEncoder:
         """
         for thinking in (False, True) if self.can_think else (False,):
             tail = self._turn[thinking][1]
-            if _opens_another_block(tail, self._head_of_finished_turn(thinking), self.tags):
+            if opens_another_block(tail, self._head_of_finished_turn(thinking), self.tags):
                 last_line = tail.strip().rpartition("\n")[2][-60:]
                 raise UserError(
                     f"model_name = {self.model_name!r}: its chat template ends the prompt with {last_line!r}, inside a"
@@ -307,86 +305,6 @@ class PromptEncoder:
 
     def _is_open(self, rendered: str) -> bool:
         return rendered.rstrip().endswith(self.tags[0])
-
-
-def _tags_of(template: str, id_of: dict[str, int]) -> tuple[str, str]:
-    """The first tags that are control tokens and of which the template names one; <think> and </think> without any."""
-    named = (pair for pair in _TAGS if pair[0] in template or pair[1] in template)
-    return next((pair for pair in named if id_of.keys() >= set(pair)), _TAGS[0])
-
-
-def _is_marker(text: str, template: str) -> bool:
-    """Whether an added token marks structure although it is not declared special; else it is text.
-
-    Markers are think and tool tags, tokens between bars, and tokens that the template uses. White space (some
-    vocabularies add runs of blanks) and bare words (`user`, or a term of the field) are text: a template may contain
-    them by chance.
-    """
-    if _MARKER.fullmatch(text):
-        return True
-    return text in template and bool(text.strip()) and not re.fullmatch(r"\w+", text)
-
-
-def _opens_another_block(tail: str, head: str | None, tags: tuple[str, str]) -> bool:
-    """Whether a prompt's tail opens something that a finished turn does not have before the assistant's text.
-
-    tail: after the user's text; head: between the user's text and the assistant's, None if unknown. Think blocks do not
-    count, closed or open. Without a head the tail itself must say whose turn it is: then only marks and tokens between
-    bars may follow the role, or the tag that closes the user's turn.
-    """
-    tail = _without_think_block(tail, *tags)
-    if head is not None:
-        head = _without_think_block(head, *tags)
-        return not (head.startswith(tail) or head.endswith(tail.lstrip()))
-    *_, after = _TURN_BEGINS.split(tail)
-    return after != tail and bool(re.search(r"\w", _BARS.sub("", after)))
-
-
-def _without_think_block(text: str, opening: str, closing: str) -> str:
-    """The text without a think block at its end, closed or open, and without white space there."""
-    text = text.rstrip()
-    if not text.endswith(closing):
-        return text.removesuffix(opening).rstrip()
-    text = text.removesuffix(closing)
-    before, opened, _ = text.rpartition(opening)
-    return (before if opened else text).rstrip()
-
-
-def _check_name(model_name: str, folder: Path) -> None:
-    """Raises UserError unless the name is a folder with a model or a hub id."""
-    looks_local = folder.is_absolute() or model_name.startswith(".") or model_name.count("/") > 1
-    if looks_local and not folder.is_dir():
-        raise UserError(f"model_name = {model_name!r}: no such folder")
-    if folder.is_dir():
-        _check_no_adapter(model_name, folder)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        raise UserError(f"model_name = {model_name!r}: the folder holds no model (no config.json)")
-    if not folder.is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model_name):
-        raise UserError(f"model_name = {model_name!r}: neither a folder nor a hub id (owner/name)")
-
-
-def _check_no_adapter(model_name: str, folder: Path) -> None:
-    """Raises UserError if an adapter lies there: beside a base model it would be ignored, alone it is no model."""
-    path = folder / "adapter_config.json"
-    if not path.is_file():
-        return
-    try:
-        base = json.loads(path.read_bytes()).get("base_model_name_or_path")
-    except (ValueError, AttributeError, RecursionError):  # it need not be readable to be refused
-        base = None
-    of_model = f" for {base!r}"[:200] if isinstance(base, str) and base else ""
-    raise UserError(
-        f"model_name = {model_name!r}: it holds an adapter{of_model} (adapter_config.json); merge it into its model"
-        " (merge_and_unload of the library peft) and name the folder where the merged model is saved"
-    )
-
-
-def _weight_files(folder: Path) -> list[str]:
-    """Names of the safetensors files with the weights: one file, or those in the index."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return ["model.safetensors"]
-    return sorted(set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()))
 
 
 def _check_can_run(model_name, config, tokenizer):
@@ -415,11 +333,6 @@ def _check_config(model_name, config, tokenizer):
         )
 
 
-def unusable(what: str, error: BaseException) -> str:
-    """One line: files of a model cannot be used, and what transformers or torch says about them."""
-    return f"{what} cannot be used ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
-
-
 def _without_tokens(tokenizer, texts):
     """A copy of the tokenizer that does not know the added tokens with these texts; the others keep their ids."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -435,8 +348,3 @@ def _without_tokens(tokenizer, texts):
     for added in state["added_tokens"]:
         assert added["content"] in texts or plain.token_to_id(added["content"]) == added["id"], "a token's id moved"
     return plain
-
-
-def hub_page(model_name: str) -> str:
-    """Address of a model on the hub, where its terms are accepted."""
-    return f"https://huggingface.co/{model_name}"

@@ -125,7 +125,7 @@ def test_what_a_template_prints_is_in_the_chat_frame_also_where_it_is_another_at
 
 def test_what_is_control_decides_the_fingerprint(monkeypatch):
     before = with_added("5G-NR").fingerprint()
-    monkeypatch.setattr(prompt_encoder, "_is_marker", lambda text, template: True)
+    monkeypatch.setattr(prompt_encoder, "is_marker", lambda text, template: True)
     assert with_added("5G-NR").fingerprint() != before
 
 
@@ -186,6 +186,12 @@ def test_template_without_thinking_runs_at_budget_zero_only():
     assert tail_of(encoder, False) == []
     with pytest.raises(UserError, match="TOTAL_BUDGET = 0"):
         encoder.check_thinking()
+
+
+def test_a_template_that_leaves_a_think_block_open_in_a_prompt_without_thinking_is_refused_in_one_line():
+    encoder = encoder_of("Think inside <think> first. " + TEMPLATES["never_thinks"])
+    with pytest.raises(UserError, match=r"a prompt without thinking is not possible.*think block is open"):
+        encoder.encode_prompt("text", False)
 
 
 def test_tags_that_are_not_single_tokens_cannot_be_capped():

@@ -6,7 +6,7 @@ import numpy as np
 from basics.errors import UserError
 from compare.compared_run import ComparedRun, Key
 from compare.figures_of_cells import FIGURE_TITLES, LARGEST_DIFFERENCE, CellFigures, cell_figures
-from compare.what_differs import difference_words, what_differs
+from runs.what_differs import difference_words, what_differs
 from compare.words import CLAIM, best_cells_words, pair_answer
 from runs.finished_runs import CommonQuestions, common_questions
 from scoring import metrics

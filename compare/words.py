@@ -1,6 +1,6 @@
 """The answer of a comparison in words, and its tables for the terminal; from the content of `comparison.json` alone."""
 from compare.figures_of_cells import FIGURE_TITLES
-from compare.what_differs import one_cause
+from runs.what_differs import one_cause
 from scoring.answers import contains_zero
 from scoring.comparisons import FEWEST_QUESTIONS, MOST_MISSING
 from scoring.criteria import with_article

@@ -10,14 +10,25 @@ from report.comparison_results import COMPARISON_FILE, COMPARISON_FOLDERS, COMPA
 from runs.finished_runs import n_units_wanted
 from runs.journal import process_journals
 from runs.results_folder import read_config, read_summary, run_folders
+from runs.what_differs import what_differs
 from scoring.answer_paragraphs import answer_paragraphs, compares_ratios
 
 _BLOCK = 1 << 20  # bytes read at a time
+# Parts of a run's identity that have a column, or come with the model that has one
+_IN_COLUMNS = {
+    "model", "tokenizer", "chat_frame", "closings", "questions", "n_permutations", "n_thoughts", "temperature", "seed",
+    "schema_version",
+}  # fmt: skip
 
 
 def run_rows(save_dir: Path) -> list[dict]:
     """A row per run folder in a SAVE_DIR, the one that was started last first."""
     rows = [_readable(run, _run_row) for run in run_folders(save_dir) if run != save_dir]
+    readable = [row for row in rows if row["fault"] is None]
+    for part in what_differs([row["config"] for row in readable]):
+        if part["name"] not in _IN_COLUMNS:
+            for row, value in zip(readable, part["values"], strict=True):
+                row["other_parts"].append(f"{part['name']} {value}")
     return sorted(rows, key=lambda row: row.get("started") or "", reverse=True)
 
 
@@ -50,6 +61,8 @@ def _run_row(run: Path) -> dict:
     is_finished = (run / "summary.json").exists()
     n_units = n_units_wanted(config)
     return {
+        "config": config,
+        "other_parts": [],
         "started": str(started[-1]) if started else None,
         "model_name": str(settings["model_name"]),
         "dataset": str(settings["DATASET"]),

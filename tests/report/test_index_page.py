@@ -45,6 +45,22 @@ def test_runs_stand_newest_first_with_links_and_answers(tmp_path):
     assert "<script" not in source and "default-src &#39;none&#39;" in source
 
 
+def test_what_decides_records_and_has_no_column_is_named_where_runs_differ_in_it(tmp_path):
+    for name, part in (("a", {}), ("b", {"dtype": "bfloat16"}), ("c", {"prompts": {"answer_prompt": "Choose."}})):
+        write_run(tmp_path / name, identity={"dtype": "float32"} | part)
+    text, _ = index_of(tmp_path)
+    assert "Other parts that differ between runs" in text
+    assert text.count("dtype bfloat16") == 1 and text.count("dtype float32") == 2
+    assert len(re.findall(r"prompts.* \(content A\)", text)) and text.count("(content B)") == 1
+    assert "temperature" not in text.partition("Other parts")[2]
+
+
+def test_runs_that_are_told_apart_by_their_columns_have_no_other_parts(tmp_path):
+    write_run(tmp_path / "a")
+    write_run(tmp_path / "b", identity={"temperature": 0.7, "seed": 3})
+    assert "Other parts" not in index_of(tmp_path)[0]
+
+
 def test_an_unfinished_run_says_how_far_it_is(tmp_path):
     run = write_run(tmp_path / "run")
     (run / "summary.json").unlink()

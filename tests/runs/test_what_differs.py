@@ -1,7 +1,7 @@
 """What differs between runs, in words, from their identities."""
 import copy
 
-from compare.what_differs import difference_words, what_differs
+from runs.what_differs import difference_words, what_differs
 
 CONFIG = {
     "settings": {"model_name": "/models/small", "DATASET": "netop/TeleQnA"},

@@ -6,9 +6,9 @@ import numpy as np
 from basics.errors import UserError
 from compare.compared_run import ComparedRun, Key
 from compare.figures_of_cells import FIGURE_TITLES, LARGEST_DIFFERENCE, CellFigures, cell_figures
-from runs.what_differs import difference_words, what_differs
 from compare.words import CLAIM, best_cells_words, pair_answer
 from runs.finished_runs import CommonQuestions, common_questions
+from runs.what_differs import difference_words, what_differs
 from scoring import metrics
 from scoring.cell_intervals import FEWEST_QUESTIONS
 

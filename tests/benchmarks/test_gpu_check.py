@@ -24,6 +24,9 @@ def test_all_that_needs_no_cuda_is_measured_and_the_rest_is_null_with_its_reason
     assert all((one["measured"] is None) == (one["reason"] is not None) for one in memory)
     for way in ("as run", "copied"):
         assert 0 < parts["projection of read-outs"]["result"][way]["error"] < 1e-5
+    ways = parts["ways to a faster step"]["result"]
+    assert [(one["rows"], one["tokens"]) for one in ways] == [(3, 16), (3, 70), (9, 16), (9, 70)]
+    assert all(one["projections"]["fused"]["error"] < 1e-5 for one in ways)
     assert parts["whole run"]["result"]["in kernels"] is None
     printed = capsys.readouterr().out
     assert printed.startswith("Device: CPU")

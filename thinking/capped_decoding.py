@@ -13,6 +13,8 @@ from thinking.slot_cache import Fork, ForkLayer, Slots, fork_lines
 from thinking.thoughts import Thought
 
 PREFILL_TOKENS = 8192  # fed in one pass: enough to keep a GPU busy, little memory beside the cache
+# Tokens of padding in a pass of prompts above which another pass costs less: about what it takes to read the weights
+MOST_PADDING = {"cpu": 64, "cuda": 512}
 FORK_TOKENS = 4096  # fed in one pass of read-outs
 FORKS = 128  # in one pass of read-outs: each needs a copy of its row's cache, layer by layer
 _LEAST_FILLED = 0.8  # of the widest line of a pass of read-outs: narrower ones would be mostly padding
@@ -21,16 +23,21 @@ _ROW_SIZES = 8  # a padded or captured step has one of so many numbers of rows, 
 _STEPS_UNSEEN = 8  # of decoding on a GPU before the host asks which thoughts have ended
 
 
-def _prefill_chunks(thoughts: list[Thought]) -> Iterator[list[Thought]]:
-    """Neighbours whose prompts, padded to the longest of them, are at most PREFILL_TOKENS; or a single thought."""
-    chunk, width = [], 0
+def prefill_chunks(thoughts: list[Thought], most_padding: int) -> Iterator[list[Thought]]:
+    """Neighbours whose prompts, padded to the longest of them, are fed in one pass.
+
+    They are at most PREFILL_TOKENS with at most so many of padding; or a single thought.
+    """
+    chunk, width, tokens = [], 0, 0
     for thought in thoughts:
-        wider = max(width, len(thought.prompt_ids))
-        if chunk and wider * (len(chunk) + 1) > PREFILL_TOKENS:
+        length = len(thought.prompt_ids)
+        wider = max(width, length)
+        fed = wider * (len(chunk) + 1)
+        if chunk and (fed > PREFILL_TOKENS or fed - tokens - length > most_padding):
             yield chunk
-            chunk, wider = [], len(thought.prompt_ids)
+            chunk, wider, tokens = [], length, 0
         chunk.append(thought)
-        width = wider
+        width, tokens = wider, tokens + length
     yield chunk
 
 
@@ -113,7 +120,7 @@ class CappedDecoder:
         Prompts are padded on the right, where causal attention never looks; in order of length they need least of it.
         """
         last, first = [], 0
-        for some in _prefill_chunks(thoughts):
+        for some in prefill_chunks(thoughts, MOST_PADDING[self.device.type]):
             width = max(len(thought.prompt_ids) for thought in some)
             ids = np.full((len(some), width), self.pad_id)
             for line, thought in zip(ids, some, strict=True):

@@ -11,6 +11,7 @@ from runs.budgets import make_cells
 from runs.computation import Computation, compute_records, open_journal
 from runs.earlier_records import EarlierRecords
 from runs.journal import read_records
+from thinking.capped_decoding import prefill_chunks
 from thinking.model_interface import ThoughtRequest
 from thinking.thoughts import Thought
 
@@ -247,6 +248,17 @@ def test_a_released_cache_is_free_at_once(model):
         assert cached_bytes() == before
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("lengths", "passes"), [
+    ([50, 45, 40, 30, 29], [3, 2]),  # the third adds 10 to 5 tokens of padding, the fourth would add 20
+    ([50] * 40, [40]),
+    ([80, 10, 10], [1, 2]),
+    ([30, 28, 50, 49], [2, 2]),  # those that do not think come last, and may be longer
+])  # fmt: skip
+def test_a_pass_of_prompts_ends_where_padding_costs_more_than_another_pass(lengths, passes):
+    thoughts = [Thought([5] * length, 1, "") for length in lengths]
+    assert [len(some) for some in prefill_chunks(thoughts, 16)] == passes
 
 
 @pytest.mark.parametrize("lengths", [[3, 50, 50, 50], [90, 1, 1, 1], [200, 5], [10] * 30])

@@ -23,7 +23,6 @@ if __name__ == "__main__":
     stop_signals.listen()  # before the imports below: a signal may come at any time
     terminal.set_up()
 
-import errno
 import time
 from contextlib import closing
 from pathlib import Path
@@ -61,7 +60,7 @@ from runs.settings import (
     read_settings,
 )
 from runs.summary import write_summary
-from runs.terminal import answer_text, ended, import_fault, results_table
+from runs.terminal import answer_text, disk_fault, ended, import_fault, results_table
 from runs.units import Workload, make_units, make_workload
 
 # --- Settings: unit, range and reason on each line; docs/settings.md says more -----------------------------------
@@ -103,8 +102,6 @@ DEMO = {
     "N_PERMUTATIONS": 1,  # the model knows its gateways by their letters only
 }
 
-DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)  # also of what is printed to a file
-
 
 def run(settings: dict, group, is_dry: bool = False) -> None:
     """The whole experiment, from checked settings to the table at the end. group: the processes of the run.
@@ -145,14 +142,15 @@ def run(settings: dict, group, is_dry: bool = False) -> None:
     with closing(model):
         prepared = PreparedRun(settings, cells, question_set, workload, model, batch_size)
         if is_dry:
-            for line in forecast(prepared):
-                group.say(line)
+            with stop_signals.nothing_is_kept():
+                for line in forecast(prepared):
+                    group.say(line)
         else:
             compute_and_score(prepared, group)
 
 
 def compute_and_score(prepared: PreparedRun, group) -> None:
-    """Every unit that is not on disk yet becomes records; then the summary, what is printed of it, and the report."""
+    """Every unit that is not on disk yet becomes records; then the summary, the report, and what is printed of them."""
     from report.index_page import update_index
     from runs.provenance import this_process
 
@@ -175,12 +173,13 @@ def compute_and_score(prepared: PreparedRun, group) -> None:
         write_json(folder / "config.json", config)
         group.say(other_summary_settings(folder, settings))
         summary, report = score(folder, config)
+    index = update_index(folder.parent)  # before anything is printed, which nobody may read to the end
     print(results_table(summary))
     if config["is_demo"]:
         print(ideal_table(prepared.cells, settings["TARGET_ERROR"]))
     print(answer_text(summary))
     print(f"Results: {folder}\nReport: {report}")
-    print(update_index(folder.parent))
+    print(index)
 
 
 def is_demo(settings: dict) -> bool:
@@ -211,7 +210,9 @@ def load_model(settings: dict, encoder, workload: Workload, group) -> tuple:
     group.say("Loading the model ...")
     content = encoder.model_fingerprint()
     model = HuggingFaceModel(encoder, sampling, device, dtype=settings["DTYPE"])
-    group.say(slow_format_line(model.device, model.identity()["dtype"]))
+    dtype = model.identity()["dtype"]
+    group.say(f"Number format of the weights: {dtype}")
+    group.say(slow_format_line(model.device, dtype))
     model.limit_threads()
     if model.device.type == "cpu":
         keep_freed_memory()
@@ -347,9 +348,9 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt as stop:
         return ended(128 + getattr(stop, "signum", 2), stop_signals.how_to_go_on(stop))
     except OSError as error:
-        if error.errno not in DISK_FAULTS:
+        if (fault := disk_fault(error)) is None:
             raise
-        return ended(2, f"cannot write: {error.strerror}; the same command goes on once this is fixed")
+        return ended(2, fault)
     return 0
 
 

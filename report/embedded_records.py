@@ -136,8 +136,10 @@ def _record(line: bytes, where: str) -> dict:
         record = json.loads(line, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):  # brackets in brackets without end raise the second
         record = None
-    if not isinstance(record, dict) or not line.endswith(b"\n"):
+    if not line.endswith(b"\n"):
         raise UserError(f"{where} is no record; run the experiment again, it repairs a torn end")
+    if not isinstance(record, dict):
+        raise UserError(f"{where} is no record; mend the file or move it away, --check says what is wrong")
     if fault := next(faults(_SHOWN_FIELDS, record), None):
         raise UserError(f"{where} is no record of this version of the program: {fault}")
     return record

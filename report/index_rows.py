@@ -1,4 +1,5 @@
 """What the index says of each run and comparison in a SAVE_DIR; a folder that cannot be read is a row that says why."""
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ def run_rows(save_dir: Path) -> list[dict]:
 
 def comparison_rows(save_dir: Path) -> list[dict]:
     """A row per comparison in a SAVE_DIR, by name."""
-    folders = sorted(path for path in save_dir.glob(COMPARISON_FOLDERS) if (path / COMPARISON_FILE).exists())
+    folders = sorted(path for path in save_dir.glob(COMPARISON_FOLDERS) if os.access(path / COMPARISON_FILE, os.F_OK))
     return [_readable(folder, _comparison_row) for folder in folders]
 
 

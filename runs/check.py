@@ -92,13 +92,14 @@ class _CheckedRecords:
         self.cell_numbers = {cell: number for number, cell in enumerate(cells)}
         self.seen: dict[UnitKey, int] = {}  # the cells of each unit, one bit each: memory grows with the units alone
         self.questions: dict[str, Question] = {}
-        self.n_problems = 0
+        self.n_problems, self.n_damaged = 0, 0  # a torn end is no damage: the run's own command repairs it
 
     def problems(self, path: Path) -> Iterator[str]:
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 for problem in self._line_problems(line):
                     self.n_problems += 1
+                    self.n_damaged += line.endswith(b"\n")
                     yield f"records.jsonl, line {number:,}: {problem}"
 
     def _line_problems(self, line: bytes) -> list[str]:
@@ -145,7 +146,10 @@ class _CheckedRecords:
         """What should be there but is not. of_question: its permutations and thoughts; questions: their fingerprint."""
         found = sum(cells.bit_count() for cells in self.seen.values())
         if found != n_units * len(self.cells):
-            yield f"{found:,} of {n_units * len(self.cells):,} records; the run's own command computes what is missing"
+            which, what = "records", "computes what is missing"
+            if self.n_damaged:
+                which, what = "records can be read", "goes on once these lines are mended or the file is moved away"
+            yield f"{found:,} of {n_units * len(self.cells):,} {which}; the run's own command {what}"
             return
         numbers = {unit[1:] for unit in self.seen}
         if len(self.seen) != n_units or numbers != set(product(*map(range, of_question))):
@@ -245,10 +249,12 @@ def _summary_problems(run: Path, config: dict) -> Iterator[str]:
 
 def missing_pages(run: Path, pages_of: Callable[[Path], dict[str, str]]) -> Iterator[str]:
     """The pages of a finished run that are missing or empty, in words."""
-    if not (run / "summary.json").exists():
-        return
     try:
+        if not (run / "summary.json").exists():
+            return
         pages = pages_of(run)
+    except PermissionError:  # the folder's: a problem already
+        return
     except UserError as error:
         yield f"figures and report cannot be checked: {error}"
         return

@@ -11,6 +11,7 @@ from evaluation_tool import sampled_thinking_tokens
 from questions.option_orders import Unit
 from runs.journal import read_records
 from runs.prepared_run import PreparedRun
+from runs.progress import ShareProgress, most_tokens, shown_progress, summed
 from scoring.record_schema import UNIT_NAMES
 
 PILOT_QUESTIONS = 20
@@ -57,7 +58,9 @@ def forecast(run: PreparedRun) -> Iterator[str]:
     )
     if left:
         yield _prompts_line(run, left)
-        pilot, seconds = _pilot(run, left)
+        chosen = _pilot_units(run, left)
+        yield f"Pilot: {len(chosen):,} units, computed as a run would ..."
+        pilot, seconds = _pilot(run, chosen)
         costs = _costs_of_earlier(run) or pilot
         share = len(left) / costs.n_units
         yield (
@@ -87,22 +90,26 @@ def _costs_of_earlier(run: PreparedRun) -> Costs | None:
     return Costs("of other runs").add(run.earlier.completed(unit, []) for unit in whole)
 
 
-def _pilot(run: PreparedRun, left: list[Unit]) -> tuple[Costs, float]:
-    """What units of PILOT_QUESTIONS questions of all lengths cost, and the seconds they took, in a temporary folder.
-
-    As many units as a batch holds, if these questions have so many, but at least one of each.
-    """
+def _pilot_units(run: PreparedRun, left: list[Unit]) -> list[Unit]:
+    """Units of PILOT_QUESTIONS questions of all lengths: as many as a batch holds, but at least one of each."""
     units_of: dict[str, list[Unit]] = {}
     for unit in left:
         units_of.setdefault(unit.question.question_id, []).append(unit)
     spread = [place * len(units_of) // PILOT_QUESTIONS for place in range(PILOT_QUESTIONS)]
     chosen = [list(units_of.values())[place] for place in sorted(set(spread))]
     by_turns = [unit for of_turn in zip_longest(*chosen) for unit in of_turn if unit]
-    pilot = by_turns[: max(run.batch_size, len(chosen))]
+    return by_turns[: max(run.batch_size, len(chosen))]
+
+
+def _pilot(run: PreparedRun, pilot: list[Unit]) -> tuple[Costs, float]:
+    """What the units cost, and the seconds they took, in a temporary folder. Shows how far they are."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "records.jsonl"
         computation = run.computation(path, pilot)
-        for _ in computation.batches(pilot):
-            pass
+        with shown_progress(len(pilot), 0) as show:
+            progress = ShareProgress(summed(show), len(pilot), most_tokens(run.cells))
+            computation.watch(lambda tokens: progress.sampled(tokens, computation.batch_size))
+            for batch in computation.batches(pilot):
+                progress.finished(*batch)
         records = groupby(read_records(path), key=itemgetter(*UNIT_NAMES))
         return Costs("of a pilot").add(list(of_unit) for _, of_unit in records), computation.seconds

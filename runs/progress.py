@@ -1,6 +1,7 @@
 """How far a run is: what each process reports of its share, and how the sum is shown on a terminal or in a log."""
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -58,6 +59,17 @@ class ShareProgress:
     def _send(self, parts: int) -> None:
         self._report(parts - self._reported_parts, self._unreported)
         self._reported_parts, self._unreported, self._reported_at = parts, 0, self._clock()
+
+
+def summed(show: Show) -> Show:
+    """Takes what is new and shows the sums so far: for a run of a single process."""
+    sums = Counter()
+
+    def report(parts, tokens):
+        sums.update(parts=parts, tokens=tokens)
+        show(sums["parts"], sums["tokens"])
+
+    return report
 
 
 @contextmanager

@@ -54,9 +54,19 @@ def check_writable(save_dir: str) -> Path:
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """The folder itself if it is a run folder, then the run folders in it by name."""
+    """The folder itself if it is a run folder, then the run folders in it by name.
+
+    A folder that nobody may look into counts as one: whoever reads it says why it cannot.
+    """
     candidates = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
-    return [path for path in candidates if (path / "config.json").exists() or (path / "records.jsonl").exists()]
+    return [path for path in candidates if _holds_results(path)]
+
+
+def _holds_results(folder: Path) -> bool:
+    try:
+        return (folder / "config.json").exists() or (folder / "records.jsonl").exists()
+    except PermissionError:
+        return True
 
 
 # Fields of a cell that hold texts; whatever else stands there is a number, a truth value or null.

@@ -41,7 +41,11 @@ def _text(allowed: str, may_be_empty: bool = False, is_path: bool = False) -> Ru
 
 
 def _number(is_allowed: Callable[[float], bool], allowed: str, is_list: bool = False) -> Rule:
-    return Rule(float, (int, float), is_allowed, allowed, is_list)
+    return Rule(_float, (int, float), is_allowed, allowed, is_list)
+
+
+def _float(text: str | float) -> float:
+    return float(text) + 0.0  # -0.0 becomes 0.0: one number must name one run
 
 
 def _truth(text: str) -> bool:

@@ -17,6 +17,7 @@ _LAUNCHER_REPEATS = 2  # seconds within which a launcher passes on the Ctrl-C th
 _received_at = 0.0
 _received: int | None = None  # the first signal that asked for an end
 _held_work: str | None = None  # what is finished first
+_nothing_is_kept = False
 
 
 class Stopped(KeyboardInterrupt):
@@ -41,7 +42,23 @@ def listen() -> None:
 
 def how_to_go_on(stopped: KeyboardInterrupt) -> str:
     """What to tell the user."""
-    return f"{stopped or 'stopped'}; the same command goes on where it was"
+    kept_nothing = getattr(stopped, "kept_nothing", False)
+    what = "nothing is kept of a dry run" if kept_nothing else "the same command goes on where it was"
+    return f"{stopped or 'stopped'}; {what}"
+
+
+@contextmanager
+def nothing_is_kept() -> Iterator[None]:
+    """Inside no work is finished first: every signal is at once."""
+    global _nothing_is_kept
+    _nothing_is_kept = True
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        stopped.kept_nothing = True
+        raise
+    finally:
+        _nothing_is_kept = False
 
 
 def _on_uncaught(kind, value, traceback):
@@ -77,7 +94,7 @@ def _on_signal(signum, _frame):
     if _received is not None and signum == signal.SIGINT:
         os._exit(128 + signum)
     _received = _received or signum
-    if _held_work is None:
+    if _held_work is None or _nothing_is_kept:
         raise Stopped(signum)
     _tell(f"\n{signal.Signals(signum).name}: ending after {_held_work}; Ctrl-C ends at once\n")
 

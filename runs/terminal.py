@@ -1,10 +1,14 @@
 """What the program says on a terminal, in whatever encoding it has: table and answer at the end, faults in one line."""
+import errno
 import sys
 from contextlib import suppress
 from textwrap import fill
 
 from basics.errors import one_line
 from scoring.record_schema import CONFIDENCE_TITLES
+
+_NO_ENTRY = (errno.EACCES, errno.EPERM)  # files and folders of others
+_DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)  # also of what is printed to a file
 
 
 def set_up() -> None:
@@ -22,6 +26,15 @@ def import_fault(error: ImportError) -> str:
         f"the package {name or 'named here'!r} {found}; this is {sys.executable}: start the program with `make demo` or"
         " `make run`, which install what is missing, or run `pip install -r requirements.txt`"
     )
+
+
+def disk_fault(error: OSError) -> str | None:
+    """What to tell of a file or disk that cannot be used; None for an error that is neither's."""
+    if error.errno in _NO_ENTRY and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if error.errno in _DISK_FAULTS:
+        return f"cannot write: {error.strerror}; the same command goes on once this is fixed"
+    return None
 
 
 def ended(status: int, reason: str, example: tuple[str, ...] = ()) -> int:

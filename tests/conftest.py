@@ -1,6 +1,11 @@
 """Fixtures that several files use. Those of a whole session are made once by each worker of pytest-xdist."""
+import builtins
+import errno
+import io
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -62,6 +67,31 @@ def small_run(tiny_folder, question_file, save_dir):
         "--n-questions", "6", "--n-permutations", "2", "--conventional-arm", "false", "--total-budget", "20",
         "--batch-size", "5",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def no_entry(monkeypatch):
+    """Makes a folder that nobody may look into, whoever runs the tests: root may look into every folder."""
+    locked = []
+
+    def refusing(function):
+        def called(path, *arguments, **keywords):
+            if isinstance(path, (str, os.PathLike)) and any(one in Path(path).parents for one in locked):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return function(path, *arguments, **keywords)
+
+        return called
+
+    for owner, name in ((os, "stat"), (os, "open"), (io, "open"), (builtins, "open")):
+        monkeypatch.setattr(owner, name, refusing(getattr(owner, name)))
+    monkeypatch.setattr(os, "access", lambda path, mode: os.path.exists(path))
+
+    def make(folder):
+        folder.mkdir()
+        locked.append(folder)
+        return folder
+
+    return make
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """The real script through its real command line, on a tiny model."""
+import errno
 import json
 import os
 import pty
@@ -604,6 +605,40 @@ def test_a_batch_in_which_a_signal_comes_is_kept(arguments, sick_model, listenin
     last = capsys.readouterr().err.strip().split("\n")[-1]
     assert last == f"run_experiment.py: stopped by {signum.name}; the same command goes on where it was"
     assert len(records_by_key(run_folder(arguments))) == 5  # one batch, whole
+
+
+def test_a_signal_ends_a_dry_run_at_once(arguments, sick_model, listening, monkeypatch, capsys):
+    monkeypatch.setattr(sick_model, "sends", signal.SIGTERM)
+    assert run_experiment.main([*arguments, "--dry-run"]) == 143
+    lines = capsys.readouterr().err.strip().split("\n")
+    assert lines[-1] == "run_experiment.py: stopped by SIGTERM; nothing is kept of a dry run"
+    assert not any("ending after" in line for line in lines)
+    monkeypatch.setattr(stop_signals, "_received", None)
+    assert run_experiment.main(arguments) == 143  # a run after it keeps its batch, as ever
+    assert len(records_by_key(run_folder(arguments))) == 5
+
+
+@pytest.mark.parametrize("words", [
+    "--check {}", "--redraw {}", "--compare {} {}", "--cascade {} {}", "--look {}", "--demo --dataset {}",
+    "--demo --model-name {}",
+])  # fmt: skip
+def test_a_folder_that_nobody_may_look_into_is_one_line(words, no_entry, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    locked = no_entry(tmp_path / "locked")
+    status = run_experiment.main(words.format(locked, locked).split())
+    printed = "".join(capsys.readouterr())
+    assert status == (1 if "--check" in words else 2)
+    assert printed.count("Permission denied") == 1
+
+
+def test_what_nobody_reads_to_the_end_is_in_the_index(arguments, monkeypatch, capsys):
+    def broken(summary):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr(run_experiment, "results_table", broken)
+    assert run_experiment.main(arguments) == 2
+    index = (run_folder(arguments).parent / "index.html").read_text(encoding="utf-8")
+    assert "1 run, " in index and "finished" in index
 
 
 @pytest.mark.parametrize(("signum", "status"), STOPS)

@@ -12,7 +12,8 @@ def check_name(model_name: str, folder: Path) -> None:
     """Raises UserError unless the name is a folder with a model or a hub id."""
     looks_local = folder.is_absolute() or model_name.startswith(".") or model_name.count("/") > 1
     if looks_local and not folder.is_dir():
-        raise UserError(f"model_name = {model_name!r}: no such folder")
+        found = "it is a file, not the folder of a model" if folder.is_file() else "no such folder"
+        raise UserError(f"model_name = {model_name!r}: {found}")
     if folder.is_dir():
         check_no_adapter(model_name, folder)
     if folder.is_dir() and not (folder / "config.json").is_file():

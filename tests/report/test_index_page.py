@@ -61,6 +61,15 @@ def test_runs_that_are_told_apart_by_their_columns_have_no_other_parts(tmp_path)
     assert "Other parts" not in index_of(tmp_path)[0]
 
 
+def test_a_folder_that_nobody_may_look_into_is_a_line(tmp_path, no_entry):
+    write_run(tmp_path / "good")
+    no_entry(tmp_path / "locked")
+    no_entry(tmp_path / "comparison-locked")
+    text, _ = index_of(tmp_path)
+    assert "3 runs, " in text and text.count("cannot be read: config.json: Permission denied") == 2
+    assert "Budget 100: the made-up answer in words." in text
+
+
 def test_an_unfinished_run_says_how_far_it_is(tmp_path):
     run = write_run(tmp_path / "run")
     (run / "summary.json").unlink()

@@ -152,6 +152,20 @@ def test_lines_that_are_torn_broken_or_missing_are_found(run, damage, words):
     assert any(words in problem for problem in run_problems(run)), list(run_problems(run))
 
 
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda lines: [*lines[:-1], lines[-1][:-30]], "computes what is missing"),
+        (lambda lines: [*lines[:4], lines[4][:-30] + "\n", *lines[5:]], "goes on once these lines are mended"),
+    ],
+)  # fmt: skip
+def test_a_torn_end_needs_the_same_command_and_a_broken_line_a_hand(run, damage, words):
+    path = run / "records.jsonl"
+    path.write_text("".join(damage(path.read_text(encoding="utf-8").splitlines(keepends=True))), encoding="utf-8")
+    last = list(run_problems(run))[-1]
+    assert last.startswith("17 of 18 records") and words in last
+
+
 def test_questions_other_than_those_hashed_are_found(run):
     path = run / "records.jsonl"
     path.write_text(path.read_text(encoding="utf-8").replace("Which 1?", "Which 7?"), encoding="utf-8")

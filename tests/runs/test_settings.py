@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from pathlib import Path
 
@@ -50,6 +51,12 @@ def test_the_demo_is_a_set_of_values_that_flags_still_override():
     assert Path(settings["model_name"]).is_dir()
     assert Path(settings["DATASET"]).is_file()
     assert (settings["N_PERMUTATIONS"], settings["TEMPERATURE"]) == (1, 0.6)
+
+
+@pytest.mark.parametrize("value", [-0.0, [0, -0.0]])
+def test_minus_zero_is_zero(value):
+    for settings in (settings_of(ANSWER_THINKING_RATIO=value), settings_of("--answer-thinking-ratio", "-0")):
+        assert all(math.copysign(1, ratio) == 1 for ratio in settings["ANSWER_THINKING_RATIO"])
 
 
 def test_a_list_in_the_constants_sweeps():

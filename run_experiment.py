@@ -55,6 +55,7 @@ from runs.settings import (
     asked_for_dry_run,
     asked_of_results,
     asked_to_look,
+    check_spelling,
     comments_of_constants,
     flag_of,
     read_settings,
@@ -322,9 +323,10 @@ def with_results(verb: str, folders: list[str], settings: dict | None, given: se
 def main(argv: list[str]) -> int:
     """Runs the experiment; returns the exit status."""
     constants = {name: value for name, value in globals().items() if name in RULES}
-    comments = comments_of_constants(Path(__file__).read_text(encoding="utf-8"))
-    settings = None
+    source = Path(__file__).read_text(encoding="utf-8")
+    comments, settings = comments_of_constants(source), None
     try:
+        check_spelling(source)
         if asked := asked_of_results(argv):
             verb, folders, flags = asked
             names = VERB_SETTINGS.get(verb, ())

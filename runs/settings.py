@@ -7,6 +7,7 @@ import re
 import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import PurePath
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -80,6 +81,7 @@ def _is_engine(text: str) -> bool:
         return False
 
 
+_NEARLY = 0.85  # of difflib's ratio; N_QUESTION has 0.95, N_SEEDS 0.73
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 RULES = {
@@ -288,6 +290,16 @@ def _expanded(shown_name, text):
     if left:
         raise UserError(f"{shown_name} {text}: {left[0]} stands for nothing here; write the path in full")
     return expanded
+
+
+def check_spelling(source: str) -> None:
+    """Raises UserError if a module-level constant has nearly the name of a setting: it would be ignored in silence."""
+    settings = {name.upper(): name for name in RULES}
+    targets = [node.targets for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+    for name in (target.id for of_one in targets for target in of_one if isinstance(target, ast.Name)):
+        meant = [] if name in RULES else get_close_matches(name.upper(), settings, 1, _NEARLY)
+        if meant:
+            raise UserError(f"{name} is no setting; the setting is {settings[meant[0]]}")
 
 
 def comments_of_constants(source: str) -> dict[str, str]:

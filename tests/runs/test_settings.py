@@ -8,7 +8,7 @@ import pytest
 
 import run_experiment
 from basics.errors import UserError
-from runs.settings import RULES, asked_of_results, comments_of_constants, flag_of, read_settings
+from runs.settings import RULES, asked_of_results, check_spelling, comments_of_constants, flag_of, read_settings
 
 DEFAULTS = {name: getattr(run_experiment, name) for name in RULES}
 COMMENTS = comments_of_constants(Path(run_experiment.__file__).read_text(encoding="utf-8"))
@@ -196,6 +196,20 @@ def test_a_constant_without_its_comment_still_runs_and_a_missing_one_is_named():
     assert read_settings(DEFAULTS, {}, {}, "", [])["SEED"] == 42
     with pytest.raises(UserError, match="lack SEED"):
         read_settings({name: value for name, value in DEFAULTS.items() if name != "SEED"}, {}, COMMENTS, "", [])
+
+
+@pytest.mark.parametrize(("line", "setting"), [
+    ("N_QUESTION = 5", "N_QUESTIONS"), ("MODEL_NAME = 'x'", "model_name"), ("TOTAL_BUDGETS = [1]", "TOTAL_BUDGET"),
+    ("save_dir = '.'", "SAVE_DIR"),
+])  # fmt: skip
+def test_a_constant_that_is_nearly_a_setting_is_one_line(line, setting):
+    with pytest.raises(UserError, match=f"^{line.partition(' ')[0]} is no setting; the setting is {setting}$"):
+        check_spelling(f"SEED = 1\n{line}\n")
+
+
+def test_constants_of_ones_own_may_stand_beside_the_settings():
+    check_spelling(Path(run_experiment.__file__).read_text(encoding="utf-8"))
+    check_spelling("DATA = '/data'\nDATASET = DATA + '/questions.csv'\nBUDGETS, N_SEEDS = [1, 2], 3\n")
 
 
 def test_help_shows_every_setting_with_its_comment(capsys):

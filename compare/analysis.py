@@ -6,6 +6,7 @@ import numpy as np
 from basics.errors import UserError
 from compare.compared_run import ComparedRun, Key
 from compare.figures_of_cells import FIGURE_TITLES, LARGEST_DIFFERENCE, CellFigures, cell_figures
+from compare.same_answers import same_answers
 from compare.words import CLAIM, best_cells_words, pair_answer
 from runs.finished_runs import CommonQuestions, common_questions
 from runs.what_differs import difference_words, what_differs
@@ -38,8 +39,10 @@ def analyse(runs: list[ComparedRun], confidence: str, seed: int) -> dict:
         "pairs": _pairs(figures, len(common)),
     }
     for pair in result["pairs"]:
-        both = [runs[pair[place]].config for place in ("against", "run")]
-        pair["what_differs"] = [one["name"] for one in what_differs(both)]
+        numbers = [pair[place] for place in ("against", "run")]
+        pair["what_differs"] = [one["name"] for one in what_differs([runs[number].config for number in numbers])]
+        for cell, agreement in zip(pair["cells"], _agreements(pair, numbers, runs, common), strict=True):
+            cell |= agreement
         pair["answer"] = pair_answer(pair, result)
     return result | {"best_cells_words": best_cells_words(result), "claim": CLAIM}
 
@@ -102,6 +105,14 @@ def _pairs(figures: list[dict[Key, CellFigures]], n_questions: int) -> list[dict
         }
         for number, (keys, of_pair) in enumerate(zip(shared, both, strict=True), 1)
     ]
+
+
+def _agreements(pair: dict, numbers: list[int], runs: list[ComparedRun], common: CommonQuestions) -> list[dict]:
+    """Per cell of a pair, how many answers are the same. numbers: of its two runs."""
+    both, questions = [runs[number] for number in numbers], [common.indices[number] for number in numbers]
+    alike = np.array([both[0].orders[one] == both[1].orders[one] for one in common.ids])
+    keys = [(cell["total_budget"], cell["answer_thinking_ratio"]) for cell in pair["cells"]]
+    return [same_answers([run.cells[key] for run in both], questions, alike) for key in keys]
 
 
 def _counts(cells: tuple[CellFigures, CellFigures]) -> dict:

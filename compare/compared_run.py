@@ -21,7 +21,8 @@ Key = tuple[int, float | None]  # total budget, answer thinking ratio
 class ComparedRun:
     """A finished run. config: what `config.json` holds.
 
-    contents: question id, ascending, -> a hash of its text, its options in any order and the text of the right one.
+    contents: question id, ascending, -> a hash of its text, its options in any order and the text of the right one;
+    orders: -> a hash of its options in the order as given.
     cells: by total budget and ratio, in this order; their `question` indexes the ids. n_further_records: that are left
     out of the cells, since another run has no such permutation or thought.
     """
@@ -29,6 +30,7 @@ class ComparedRun:
     folder: Path
     config: dict
     contents: dict[str, str]
+    orders: dict[str, str]
     cells: dict[Key, CellColumns]
     n_further_records: int = 0
 
@@ -61,7 +63,7 @@ def read_compared_run(name: str) -> ComparedRun:
             f"{folder}: its {n_found:,} records are not those of its summary.json, as many per question in every cell;"
             " --check says what is wrong"
         )
-    return ComparedRun(folder, config, dict(sorted(checked.contents.items())), cells)
+    return ComparedRun(folder, config, dict(sorted(checked.contents.items())), checked.orders, cells)
 
 
 def with_common_units(runs: list[ComparedRun]) -> list[ComparedRun]:
@@ -86,11 +88,12 @@ def _are_even(columns: RecordColumns) -> bool:
 
 
 class _CheckedRecords:
-    """Looks at each record before it is used. keys: of the run's cells; contents: of the questions seen so far."""
+    """Looks at each record before it is used. keys: of the run's cells; contents, orders: of the questions so far."""
 
     def __init__(self, keys: set[Key]):
         self.keys = keys
         self.contents: dict[str, str] = {}
+        self.orders: dict[str, str] = {}
 
     def read(self, record: object) -> dict:
         """The record. Raises TypeError or ValueError if it is none of this run."""
@@ -107,4 +110,5 @@ class _CheckedRecords:
             question = original_question(record)
             key = question.options[question.correct_option]
             self.contents[record["question_id"]] = sha256_of([question.question, sorted(question.options), key])
+            self.orders[record["question_id"]] = sha256_of(question.options)
         return record

@@ -19,11 +19,17 @@ def pair_answer(pair: dict, result: dict) -> str:
     obstacle = _obstacle(pair, result["n_questions"])
     if obstacle:
         return f"{start}: no verdict, {obstacle}."
-    said = [_figure_words(pair["cells"], figure) for figure in ("accuracy", "aurc")]
+    said = [_figure_words(pair["cells"], figure) for figure in ("accuracy", "aurc")] + _same_answers(pair["cells"])
     if pair["what_differs"] and not one_cause(pair["what_differs"]):
         parts = ", ".join(pair["what_differs"])
         said.append(f"Several parts differ ({parts}), so a difference cannot be put down to one of them.")
     return f"{start}, by {with_article(result['confidence'])}. {' '.join(said)}"
+
+
+def _same_answers(cells: list[dict]) -> list[str]:
+    """`The same answer in 471 of 480 pairs of records.`; nothing where there are none."""
+    n, n_same = (sum(cell[name] for cell in cells) for name in ("n_answer_pairs", "n_same_answers"))
+    return [f"The same answer in {n_same:,} of {n:,} pairs of records."] if n else []
 
 
 def _obstacle(pair: dict, n_questions: int) -> str | None:

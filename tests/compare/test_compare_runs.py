@@ -90,6 +90,8 @@ def test_a_run_that_is_better_in_one_cell_is_said_to_be_in_that_cell_alone(two_r
     assert (better["thinking_tokens"]["value_against"], better["thinking_tokens"]["value"]) == (20.0, 50.0)
     assert "Run 2 against run 1, 40 common questions, by the verbalised confidence." in said
     assert "Accuracy: higher at budget 100, ratio 1 (+0.500 [" in said
+    assert [cell["n_same_answers"] for cell in pair["cells"]] == [80, 80, 40]  # wrong answers were right in the other
+    assert "The same answer in 200 of 240 pairs of records." in said
     assert "no difference beyond chance in the other 2 cells. AURC: lower at budget 100, ratio 1" in said
     assert "What differs between these runs: temperature" in said
     folder = next(tmp_path.glob("comparison-*"))
@@ -156,6 +158,23 @@ def test_questions_are_paired_by_content_whatever_the_order_of_their_options(two
     assert [run["n_left_out"] for run in result["runs"]] == [3, 3]
     assert [run["n_records"] for run in result["runs"]] == [3 * 2 * (N - 3)] * 2
     assert "run 2: 3 of its 40 questions are left out" in capsys.readouterr().out
+    # Answers to options in another order are not compared.
+    assert [cell["n_answer_pairs"] for cell in result["pairs"][0]["cells"]] == [2 * (N - 4)] * 3
+
+
+def test_the_same_answers_are_counted_among_pairs_of_records_that_both_have_one(two_runs):
+    def change(record):
+        number = int(record["question_id"][1:])
+        if number == 4:
+            record.update(predicted_option=None, is_correct=None)
+        elif number == 5:
+            record["error"] = "logits not finite"
+        elif number in (6, 7) and record["permutation"] == 1:
+            record["predicted_option"] = (record["predicted_option"] + 2) % 4
+
+    change_records(two_runs[1], change)
+    for cell in compare(two_runs)["pairs"][0]["cells"][:2]:
+        assert (cell["n_answer_pairs"], cell["n_same_answers"]) == (2 * N - 4, 2 * N - 4 - 2)
 
 
 def test_of_runs_with_other_numbers_of_permutations_the_common_ones_are_compared(two_runs, tmp_path, capsys):

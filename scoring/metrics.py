@@ -21,7 +21,7 @@ MAX_UNDEFINED_SHARE = 0.05  # of resamples, 0-1; leaving out more would make the
 LOG_SCORE_CLIP = 0.005  # half a step of the verbalised confidence: a wrong answer at 1.00 costs 5.3 instead of infinity
 ROUNDING = 1e-12  # a metric whose standard error is at most this does not vary
 BLOCK_CELLS = 16_000  # array cells worked on at once (128 KB of float64): bounds memory and stays in the cache
-BLOCK_SAMPLES = 32  # resamples worked on at once
+LEAST_SAMPLES = 32  # resamples worked on at once, however many questions there are
 
 
 def _checked(
@@ -346,10 +346,11 @@ def resampled_metrics(
     confidence, is_correct = _checked(confidence, is_correct, missing_allowed=True)
     n_questions = question_weights.shape[1]
     sums_by_question = _sums_by_question(confidence, is_correct, question_index, n_questions)
-    stretches = _stretches(confidence, is_correct, question_index, n_questions)
+    at_once = max(LEAST_SAMPLES, BLOCK_CELLS // max(1, n_questions))
+    stretches = _stretches(confidence, is_correct, question_index, n_questions, max(1, BLOCK_CELLS // at_once))
     parts = []
-    for start in range(0, len(question_weights), BLOCK_SAMPLES):
-        weights = np.ascontiguousarray(question_weights[start : start + BLOCK_SAMPLES].T, dtype=float)
+    for start in range(0, len(question_weights), at_once):
+        weights = np.ascontiguousarray(question_weights[start : start + at_once].T, dtype=float)
         sums = _sums(sums_by_question, stretches, weights, target_error)
         with np.errstate(invalid="ignore"):
             parts.append({name: metric(sums) for name, metric in METRICS.items()})
@@ -366,11 +367,11 @@ def _sums_by_question(confidence, is_correct, question_index, n_questions):
     return np.stack([np.bincount(question_index, term, n_questions) for term in terms])
 
 
-def _stretches(confidence, is_correct, question_index, n_questions):
+def _stretches(confidence, is_correct, question_index, n_questions, at_once):
     """The ranking, most confident first, in stretches that end with a tie group in which an answer is wrong.
 
-    Returns pairs of sparse matrices that count records per question, for at most BLOCK_CELLS / BLOCK_SAMPLES stretches:
-    (2 stretches, n_questions) a stretch's records before that group and those in it, in turns; (stretches, n_questions)
+    Returns pairs of sparse matrices that count records per question, for at most so many stretches at once: (2
+    stretches, n_questions) a stretch's records before that group and those in it, in turns; (stretches, n_questions)
     the wrong answers. Records behind the last wrong answer are in none.
     """
     thresholds, group = _tie_groups(confidence)
@@ -381,8 +382,8 @@ def _stretches(confidence, is_correct, question_index, n_questions):
     row = (2 * stretch_of_group + has_wrong)[group]
     counts = _by_question(row, question_index, row < 2 * n_stretches, (2 * n_stretches, n_questions))
     errors = _by_question(stretch_of_group[group], question_index, is_wrong, (n_stretches, n_questions))
-    step = max(1, BLOCK_CELLS // BLOCK_SAMPLES)
-    return [(counts[2 * at : 2 * (at + step)], errors[at : at + step]) for at in range(0, n_stretches, step)]
+    starts = range(0, n_stretches, at_once)
+    return [(counts[2 * at : 2 * (at + at_once)], errors[at : at + at_once]) for at in starts]
 
 
 def _by_question(row, question_index, is_counted, shape):

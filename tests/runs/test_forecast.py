@@ -24,7 +24,7 @@ def number_in(text, pattern):
 def test_a_pilot_of_all_questions_costs_what_the_run_then_costs(arguments, capsys):
     save_dir = Path(arguments[arguments.index("--save-dir") + 1])
     said = forecast_of(arguments, capsys)
-    assert "Dry run: nothing is kept." in said
+    assert "Dry run: nothing is kept." in said and "Pilot: 6 units, computed as a run would" in said
     assert list(save_dir.iterdir()) == []
     assert run_experiment.main(arguments) == 0
     folder = run_folder(arguments)

@@ -4,7 +4,7 @@ import pty
 from datetime import datetime
 
 from runs.budgets import make_cells
-from runs.progress import PARTS, ProgressLines, ShareProgress, most_tokens, shown_progress
+from runs.progress import PARTS, ProgressLines, ShareProgress, most_tokens, shown_progress, summed
 
 
 class Clock:
@@ -26,6 +26,14 @@ def share(n_units, tokens_per_unit):
     """A share's progress, what it reports, and its clock."""
     clock, reports = Clock(), []
     return ShareProgress(lambda *new: reports.append(new), n_units, tokens_per_unit, clock), reports, clock
+
+
+def test_the_progress_of_a_single_process_is_the_sum_of_what_it_reports():
+    shown = []
+    report = summed(lambda *so_far: shown.append(so_far))
+    for new in ((500, 40), (0, 10), (1500, 0)):
+        report(*new)
+    assert shown == [(500, 40), (500, 50), (2000, 50)]
 
 
 def test_the_most_tokens_of_a_unit_are_those_of_its_largest_caps():

@@ -96,8 +96,9 @@ def _bar(n_units, n_before, stream) -> Iterator[Show]:
     from tqdm import tqdm
 
     # smoothing=0: the time left follows the mean speed, since a batch begins fast and ends slowly.
-    # ncols: a terminal that says it has no columns would show nothing.
-    how = {"desc": "units", "unit": "", "file": stream, "smoothing": 0, "ncols": get_terminal_size().columns}
+    # ncols, nrows: a terminal that says it has no columns or no rows would show nothing.
+    ncols, nrows = get_terminal_size()
+    how = {"desc": "units", "unit": "", "file": stream, "smoothing": 0, "ncols": ncols, "nrows": nrows}
     with tqdm(total=n_units, initial=n_before, **how) as bar:
         started = time.monotonic()
 

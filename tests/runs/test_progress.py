@@ -1,6 +1,7 @@
 import io
 import os
 import pty
+import sys
 from datetime import datetime
 
 from runs.budgets import make_cells
@@ -140,11 +141,12 @@ def test_a_run_with_nothing_left_shows_nothing():
         assert stream.getvalue() == ""
 
 
-def test_a_terminal_that_says_it_has_no_columns_still_has_a_bar(monkeypatch):
+def test_a_terminal_that_says_it_has_no_columns_and_rows_still_has_a_bar(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     own, other = pty.openpty()
     with open(other, "w", encoding="utf-8") as terminal:
-        with shown_progress(4, 0, terminal) as show:
+        monkeypatch.setattr(sys, "stderr", terminal)  # tqdm asks it alone for its size
+        with shown_progress(4, 0) as show:
             show(2 * PARTS, 10)
         terminal.flush()
         shown = os.read(own, 10_000).decode()

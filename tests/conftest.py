@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ import run_experiment
 from thinking.libraries import prepare_libraries
 from thinking.prompt_encoder import PromptEncoder
 
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup: processes that tests start would ignore it too
+    signal.signal(signal.SIGHUP, lambda *_: None)
 prepare_libraries()
 torch.set_num_threads(1)  # tiny tensors: threads that wait for each other cost more than they compute
 

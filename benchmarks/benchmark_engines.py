@@ -257,7 +257,7 @@ def summary(arm: str, found: dict[str, list[dict] | str]) -> dict:
         return {"failed": turns}
     values = {name: [turn[name] for turn in turns] for name in turns[0] if name != "probabilities"}
     for name in ("seconds", "processor_seconds"):
-        if base:
+        if base and all(turn[name] for turn in base):  # processor time comes in steps of 10 ms, so it can be 0
             ratios = [mine[name] / other[name] for mine, other in zip(turns, base, strict=True)]
             values[f"ratio_of_{name}"] = ratios
     return {name: {"median": statistics.median(of_turns), "values": of_turns} for name, of_turns in values.items()}

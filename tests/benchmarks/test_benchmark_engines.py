@@ -40,6 +40,13 @@ def test_whole_runs_have_ratios_to_this_program(measured):
     assert arms["recipe"]["ratio_of_seconds"]["median"] == pytest.approx(one / other)
 
 
+def test_turns_too_short_for_the_clock_of_the_processor_have_no_ratio():
+    turn = {"seconds": 0.004, "processor_seconds": 0.0, "sampled_tokens": 3}
+    found = benchmark_engines.summary("ours", {"ours": [turn]})
+    assert found["ratio_of_seconds"]["median"] == 1.0 and "ratio_of_processor_seconds" not in found
+    assert " - " in benchmark_engines.table({"ours": found})
+
+
 def test_continuous_is_out_when_it_takes_longer_than_its_limit(measured, capfd):
     arms = measured("answer_only", "continuous", more=("--limit", "0"))["arms"]
     assert "not done after 0 s" in arms["continuous"]["failed"]

@@ -346,7 +346,7 @@ def resampled_metrics(
     confidence, is_correct = _checked(confidence, is_correct, missing_allowed=True)
     n_questions = question_weights.shape[1]
     sums_by_question = _sums_by_question(confidence, is_correct, question_index, n_questions)
-    at_once = max(LEAST_SAMPLES, BLOCK_CELLS // max(1, n_questions))
+    at_once = min(len(question_weights), max(LEAST_SAMPLES, BLOCK_CELLS // max(1, n_questions)))
     stretches = _stretches(confidence, is_correct, question_index, n_questions, max(1, BLOCK_CELLS // at_once))
     parts = []
     for start in range(0, len(question_weights), at_once):

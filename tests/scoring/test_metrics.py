@@ -451,6 +451,20 @@ def test_resampled_metrics_do_not_depend_on_the_block_size(monkeypatch):
         np.testing.assert_allclose(blocked[name], values, atol=1e-12)
 
 
+def test_a_single_sample_takes_all_its_records_at_once(monkeypatch):
+    confidence, is_correct = random_records(10)
+    looked_at, most_covered = [], metrics._most_covered
+
+    def counted(ranked, wrong, target_error):
+        looked_at.append(ranked.size)
+        return most_covered(ranked, wrong, target_error)
+
+    monkeypatch.setattr(metrics, "_most_covered", counted)
+    metrics.observed_metrics(confidence, is_correct, 0.2)
+    n_wrong = len(np.unique(confidence[~is_correct]))
+    assert looked_at == [n_wrong, 1]  # the tie groups with a wrong answer, then behind the last one
+
+
 def test_question_resamples_are_multinomial_counts():
     counts = metrics.question_resamples(50, np.random.default_rng(0), resamples=4000)
     assert counts.shape == (4000, 50) and np.all(counts.sum(axis=1) == 50)

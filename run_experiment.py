@@ -34,14 +34,14 @@ from questions.option_orders import Unit
 from questions.question_sets import load_questions, select_questions
 from runs.budgets import make_cells
 from runs.check import check_results
-from runs.computation import Computation
+from runs.computation import Computation, compute_units
 from runs.forecast import forecast
 from runs.identity import run_config
 from runs.journal import only_writer_of, process_journal
 from runs.look import look
 from runs.prepared_run import PreparedRun
 from runs.processes import ToldElsewhere, is_local_main, process_group
-from runs.progress import ShareProgress, most_tokens, shown_progress
+from runs.progress import shown_progress
 from runs.results_folder import (
     check_inputs_unchanged,
     check_writable,
@@ -256,7 +256,7 @@ def compute_all(computation: Computation, units: list[Unit], group) -> None:
     computation.check_errors()
     share = [units[index] for index in group.deal(left)]
     with shown_progress(len(units), done) as show:
-        compute_units(computation, share, group, lambda *new: show(*group.progress(*new)))
+        compute_units(computation, share, lambda *new: show(*group.progress(*new)), group.check)
         while group.others_at_work():
             show(*group.progress(0, 0))
             time.sleep(0.2)
@@ -265,24 +265,12 @@ def compute_all(computation: Computation, units: list[Unit], group) -> None:
     computation.check_errors()
 
 
-def compute_units(computation: Computation, share: list[Unit], group, report) -> None:
-    """Computes the units of this process. report: takes what is new, as `ShareProgress` reports it."""
-    from thinking.libraries import rare_garbage_collection
-
-    progress = ShareProgress(report, len(share), most_tokens(computation.cells))
-    computation.watch(lambda tokens: progress.sampled(tokens, computation.batch_size))
-    with rare_garbage_collection():
-        for batch in computation.batches(share):
-            progress.finished(*batch)
-            group.check()
-
-
 def compute_share(prepared: PreparedRun, group) -> dict:
     """Not the main process: computes its share into a journal of its own; returns what it cost."""
     path, share = process_journal(prepared.folder, group.index), group.own_share(prepared.workload.units)
     with only_writer_of(path):
         computation = prepared.computation(path, share)
-        compute_units(computation, share, group, group.progress)
+        compute_units(computation, share, group.progress, group.check)
     return computation.cost
 
 

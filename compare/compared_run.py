@@ -81,6 +81,13 @@ def with_common_units(runs: list[ComparedRun]) -> list[ComparedRun]:
     return alike
 
 
+def place_among(questions: np.ndarray, cell: CellColumns) -> np.ndarray:
+    """(records,) where each record's question stands among these indices of questions; -1 if it does not."""
+    place = np.full(max(questions.max(), cell.question.max()) + 1, -1)
+    place[questions] = np.arange(len(questions))
+    return place[cell.question]
+
+
 def _are_even(columns: RecordColumns) -> bool:
     """Whether every cell has every unit equally often."""
     counts = [np.bincount(cell.unit, minlength=columns.n_units) for cell in columns.cells]

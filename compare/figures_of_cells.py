@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compare.compared_run import place_among
 from scoring import metrics
 from scoring.record_columns import CellColumns
 from scoring.record_schema import STAGES
@@ -36,9 +37,7 @@ def cell_figures(cell: CellColumns, questions: np.ndarray, weights: np.ndarray, 
 
     A question counts with all its records, that is with their mean, since every question has equally many.
     """
-    place = np.full(max(questions.max(), cell.question.max()) + 1, -1)
-    place[questions] = np.arange(len(questions))
-    question = place[cell.question]
+    question = place_among(questions, cell)
     kept, everywhere = question >= 0, np.concatenate([np.ones((1, len(questions))), weights])
     scored, answered = kept & ~cell.is_error, kept & cell.is_answered
     given, tokens = cell.confidence(confidence), _thinking_tokens(cell)

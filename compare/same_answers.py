@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from compare.compared_run import place_among
 from scoring.record_columns import CellColumns
 
 
@@ -20,8 +21,6 @@ def same_answers(cells: Sequence[CellColumns], questions: Sequence[np.ndarray], 
 
 def _chosen(cell: CellColumns, questions: np.ndarray) -> np.ndarray:
     """(common, records of a question) the option chosen, among those as given; -1 without an answer."""
-    place = np.full(max(questions.max(), cell.question.max()) + 1, -1)
-    place[questions] = np.arange(len(questions))
-    place = place[cell.question]
+    place = place_among(questions, cell)
     in_order = np.argsort(place, kind="stable")[np.count_nonzero(place < 0) :]
     return np.where(cell.is_error, -1, cell.chosen_original)[in_order].reshape(len(questions), -1)

@@ -13,6 +13,7 @@ from runs import stop_signals
 from runs.budgets import Cell
 from runs.earlier_records import EarlierRecords
 from runs.journal import Journal
+from runs.progress import ShareProgress, Show, most_tokens
 from thinking.memory_faults import is_out_of_memory
 from thinking.model_interface import ReasoningModel
 from thinking.two_stages import TwoStages, read_two_stages
@@ -112,6 +113,20 @@ class Computation:
             f" and read-outs are {tokens:,} tokens: lower TOTAL_BUDGET, remove the question or use more memory"
             f" ({memory})"
         )
+
+
+def compute_units(
+    computation: Computation, units: list[Unit], report: Show, check: Callable[[], None] = lambda: None
+) -> None:
+    """Computes the units. report: takes what is new, as `ShareProgress` reports it; check: called after each batch."""
+    from thinking.libraries import rare_garbage_collection  # here: --help needs no torch
+
+    progress = ShareProgress(report, len(units), most_tokens(computation.cells))
+    computation.watch(lambda tokens: progress.sampled(tokens, computation.batch_size))
+    with rare_garbage_collection():
+        for batch in computation.batches(units):
+            progress.finished(*batch)
+            check()
 
 
 def open_journal(path: Path, units: list[Unit], cells: list[Cell]) -> Journal:

@@ -9,9 +9,10 @@ from pathlib import Path
 from basics.strict_json import canonical_json
 from evaluation_tool import sampled_thinking_tokens
 from questions.option_orders import Unit
+from runs.computation import compute_units
 from runs.journal import read_records
 from runs.prepared_run import PreparedRun
-from runs.progress import ShareProgress, most_tokens, shown_progress, summed
+from runs.progress import shown_progress, summed
 from scoring.record_schema import UNIT_NAMES
 
 PILOT_QUESTIONS = 20
@@ -107,9 +108,6 @@ def _pilot(run: PreparedRun, pilot: list[Unit]) -> tuple[Costs, float]:
         path = Path(folder) / "records.jsonl"
         computation = run.computation(path, pilot)
         with shown_progress(len(pilot), 0) as show:
-            progress = ShareProgress(summed(show), len(pilot), most_tokens(run.cells))
-            computation.watch(lambda tokens: progress.sampled(tokens, computation.batch_size))
-            for batch in computation.batches(pilot):
-                progress.finished(*batch)
+            compute_units(computation, pilot, summed(show))
         records = groupby(read_records(path), key=itemgetter(*UNIT_NAMES))
         return Costs("of a pilot").add(list(of_unit) for _, of_unit in records), computation.seconds

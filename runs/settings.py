@@ -294,12 +294,17 @@ def _expanded(shown_name, text):
 
 def check_spelling(source: str) -> None:
     """Raises UserError if a module-level constant has nearly the name of a setting: it would be ignored in silence."""
+    for name, setting in misspelt_settings(source).items():
+        raise UserError(f"{name} is no setting; the setting is {setting}")
+
+
+def misspelt_settings(source: str) -> dict[str, str]:
+    """Module-level constants that have nearly the name of a setting, and that setting."""
     settings = {name.upper(): name for name in RULES}
     targets = [node.targets for node in ast.parse(source).body if isinstance(node, ast.Assign)]
-    for name in (target.id for of_one in targets for target in of_one if isinstance(target, ast.Name)):
-        meant = [] if name in RULES else get_close_matches(name.upper(), settings, 1, _NEARLY)
-        if meant:
-            raise UserError(f"{name} is no setting; the setting is {settings[meant[0]]}")
+    names = {target.id for of_one in targets for target in of_one if isinstance(target, ast.Name)} - RULES.keys()
+    meant = {name: get_close_matches(name.upper(), settings, 1, _NEARLY) for name in sorted(names)}
+    return {name: settings[found[0]] for name, found in meant.items() if found}
 
 
 def comments_of_constants(source: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ MAX_UNDEFINED_SHARE = 0.05  # of resamples, 0-1; leaving out more would make the
 LOG_SCORE_CLIP = 0.005  # half a step of the verbalised confidence: a wrong answer at 1.00 costs 5.3 instead of infinity
 ROUNDING = 1e-12  # a metric whose standard error is at most this does not vary
 BLOCK_CELLS = 16_000  # array cells worked on at once (128 KB of float64): bounds memory and stays in the cache
-LEAST_SAMPLES = 32  # resamples worked on at once, however many questions there are
+LEAST_SAMPLES = 32  # resamples worked on at once, if there are so many, however many questions there are
 
 
 def _checked(
